@@ -1,0 +1,43 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything runs from .venv, which `make setup` creates.
+PYTHON := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+ARGS :=
+
+.PHONY: help setup demo dev serve test test-slow lint lock
+help:  ## what there is
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.installed  ## the environment alone, from the lock, every package checked by hash
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, found " + sys.version)'
+	@echo "Installing the locked packages into .venv: about a minute"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q rec_assets
+	@touch $@
+
+demo: setup  ## the whole loop on MovieLens 100K; ARGS="--exit --report FILE", "--reset", "--help"
+	@$(BIN)/rec demo $(ARGS)
+
+dev: setup  ## Dagster alone: webserver, daemon, code server and warm worker
+	@$(BIN)/python -m rec_assets.launcher.dev $(ARGS)
+
+serve: setup  ## the BentoML service alone
+	@$(BIN)/rec serve $(ARGS)
+
+test: setup  ## the tests; under ten minutes on two cores
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup  ## the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup  ## ruff and mypy
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+bench-%: setup  ## bench/NAME.py: prints a table, writes bench/out/NAME.json
+	@$(BIN)/python bench/$*.py $(ARGS)
+
+lock: setup  ## resolve pyproject.toml anew into requirements.lock (needs uv on the PATH)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	  --no-header --no-annotate --extra pipeline --extra serve --extra dev pyproject.toml -o requirements.lock
