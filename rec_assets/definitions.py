@@ -1,0 +1,101 @@
+"""The wiring of the pipeline: assets, jobs, schedules, sensors, resources."""
+
+import dagster as dg
+
+from rec_assets import sensors
+from rec_assets.launcher.channel import WARM_TAG
+from rec_assets.launcher.prune import prune_runs
+from rec_assets.log import assets as log_assets
+from rec_assets.registry import assets as registry_assets
+from rec_assets.report import assets as report_assets
+from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
+from rec_assets.settings import Settings
+from rec_assets.sources import assets as source_assets
+from rec_assets.tables import assets as table_assets
+from rec_assets.training import assets as training_assets
+
+# A failed run starts again from its first step: nothing is handed from step to step but what is on disk.
+ALL_STEPS = {"dagster/retry_strategy": "ALL_STEPS"}
+
+micro_batch = dg.define_asset_job(
+    sensors.MICRO_BATCH,
+    selection=dg.AssetSelection.assets(
+        table_assets.tables, training_assets.checkpoint, registry_assets.promoted_checkpoint
+    )
+    - dg.AssetSelection.checks(table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous),
+    description="One range of the log: stored, checked, tested, learnt from, promoted.",
+    tags={WARM_TAG: "true", **ALL_STEPS},
+)
+collect_files = dg.define_asset_job(
+    sensors.COLLECT_FILES,
+    selection=dg.AssetSelection.assets(source_assets.landed_files),
+    description="Files in data/landing become records of the log.",
+    tags=ALL_STEPS,
+)
+hourly_report = dg.define_asset_job(
+    "hourly_report",
+    selection=dg.AssetSelection.assets(report_assets.report)
+    | dg.AssetSelection.checks(table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous),
+    description="Plots, and the checks that read whole tables.",
+    tags=ALL_STEPS,
+)
+
+
+@dg.op
+def compact_log(context: dg.OpExecutionContext, log: EventLog) -> int:
+    """Move what is old from the log's tail into segments; nothing is lost, and offsets stay."""
+    with log.open() as records:
+        moved = records.compact(Settings().log_tail_rows)
+    context.log.info("moved %s", moved or "nothing")
+    return sum(end - start for start, end in moved)
+
+
+@dg.job(tags=ALL_STEPS, description="All tables anew from the log; checkpoints stay as they are.")
+def rebuild() -> None:
+    """Wired by Dagster."""
+    table_assets.rebuild_tables()
+
+
+@dg.job(tags=ALL_STEPS, description="What is old moves from the log's SQLite tail into Parquet segments.")
+def compact() -> None:
+    """Wired by Dagster."""
+    compact_log()
+
+
+@dg.job(tags=ALL_STEPS, description="Checkpoints that nothing needs any more are removed.")
+def retention() -> None:
+    """Wired by Dagster."""
+    registry_assets.retain_checkpoints()
+
+
+@dg.job(tags=ALL_STEPS, description="Dagster's own runs, logs and ticks: only the newest are kept.")
+def prune() -> None:
+    """Wired by Dagster."""
+    prune_runs()
+
+
+# Apart from each other, so that on a small machine no two start at once.
+CRONS = {"hourly_report": "0 * * * *", "compact": "12 * * * *", "retention": "27 * * * *", "prune": "20,50 * * * *"}
+
+
+defs = dg.Definitions(
+    assets=[
+        log_assets.log,
+        source_assets.landed_files,
+        table_assets.tables,
+        training_assets.checkpoint,
+        registry_assets.promoted_checkpoint,
+        report_assets.report,
+    ],
+    asset_checks=[table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous],
+    jobs=[micro_batch, collect_files, hourly_report, rebuild, compact, retention, prune],
+    schedules=[
+        dg.ScheduleDefinition(
+            name=f"{job}_schedule", job_name=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING
+        )
+        for job, cron in CRONS.items()
+    ],
+    sensors=[sensors.log_grew, sensors.files_landed],
+    resources={"log": EventLog(), "warehouse": Warehouse(), "checkpoints": Checkpoints(), "learner": Learner()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""Offline protocols over a file of events, with the parts that serve and train online."""

@@ -1,0 +1,130 @@
+"""The canonical event: records of the log in, columns of what they say out, and the rows that say nothing apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from rec_assets.log.record import Record
+from rec_assets.settings import Kind
+from rec_assets.validation import InvalidEvent, printable, read_event, read_item, read_user
+
+__all__ = ["Events", "InvalidEvent", "Items", "Parsed", "Rejected", "Users", "check", "parse", "printable"]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Equally long columns in the order of the log; `offset` is int64."""
+
+    offset: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.offset)
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[Any, ...]]) -> Self:
+        """Columns of rows whose places are in the order of the fields."""
+        values = zip(*rows, strict=True) if rows else ((),) * len(fields(cls))
+        columns: list[Any] = [_column(field.type, column) for field, column in zip(fields(cls), values, strict=True)]
+        return cls(*columns)
+
+    def to_arrow(self) -> pa.Table:
+        """The same columns as Arrow has them: times as timestamp[us], NaN as null, absent text as null."""
+        return pa.table({field.name: _arrow(field.name, getattr(self, field.name)) for field in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Events(Columns):
+    """Accepted events. Times in µs, UTC; `value` is NaN and text None where there is none; `context` is JSON."""
+
+    event_id: list[str]
+    user_id: list[str]
+    item_id: list[str | None]
+    event: list[str]
+    value: NDArray[np.float64]
+    occurred_at: NDArray[np.int64]
+    received_at: NDArray[np.int64]
+    request_id: list[str | None]
+    context: list[str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Items(Columns):
+    """Accepted rows of the catalogue; `attributes` is the JSON of all else that was said of the item."""
+
+    item_id: list[str]
+    title: list[str | None]
+    categories: list[list[str]]
+    attributes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Users(Columns):
+    """Accepted rows about users; `attributes` is the JSON of all that was said of the user."""
+
+    user_id: list[str]
+    attributes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Rejected(Columns):
+    """What was not accepted, why, and which value of which field ("" for the whole payload) was wrong."""
+
+    reason: list[str]
+    field: list[str]
+    value: list[str]
+
+
+class Parsed(NamedTuple):
+    """What a range of the log says."""
+
+    events: Events
+    items: Items
+    users: Users
+    rejected: Rejected
+
+
+def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
+    """Validate records; an event whose payload has no event_id takes its record's. Other kinds are passed over."""
+    events: list[tuple[Any, ...]] = []
+    items: list[tuple[Any, ...]] = []
+    users: list[tuple[Any, ...]] = []
+    rejected: list[tuple[Any, ...]] = []
+    for offset, kind, _, _, received_at, record_id, payload in records:
+        try:
+            if kind == "event":
+                event_id, user, item, event, value, at, request, context = read_event(payload, received_at, kinds)
+                own = record_id if event_id is None else event_id
+                events.append((offset, own, user, item, event, value, at, received_at, request, context))
+            elif kind == "item":
+                items.append((offset, *read_item(payload)))
+            elif kind == "user":
+                users.append((offset, *read_user(payload)))
+        except InvalidEvent as error:
+            rejected.append((offset, error.reason, error.field, error.value))
+    return Parsed(Events.of(events), Items.of(items), Users.of(users), Rejected.of(rejected))
+
+
+def check(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> None:
+    """Raise InvalidEvent unless `parse` would accept this payload, received at `received_at` (µs, UTC), as an event."""
+    read_event(payload, received_at, kinds)
+
+
+_TIMES = ("occurred_at", "received_at")
+
+
+def _column(kind: object, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
+    if kind == NDArray[np.int64]:
+        return np.array(values, np.int64)
+    return np.array(values, np.float64) if kind == NDArray[np.float64] else list(values)
+
+
+def _arrow(name: str, column: NDArray[Any] | list[Any]) -> pa.Array:
+    if isinstance(column, list):
+        return pa.array(column, pa.list_(pa.string()) if name == "categories" else pa.string())
+    array = pa.array(column, from_pandas=True)
+    return array.view(pa.timestamp("us")) if name in _TIMES else array

@@ -1,0 +1,188 @@
+"""The live state and the one way in which it changes: events and catalogue rows in the order of the log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.features import content, counters, rings, rows
+from rec_assets.features.content import Content
+from rec_assets.features.counters import SEEN_BITS, Counters
+from rec_assets.features.idmap import IdMap
+from rec_assets.features.rings import Rings
+from rec_assets.features.rows import Rows
+from rec_assets.settings import Kind, TrainConfig
+
+if TYPE_CHECKING:
+    from rec_assets.events import Parsed
+
+
+class Description(NamedTuple):
+    """A catalogue row that comes before event number `before` of its batch."""
+
+    before: int
+    item: int
+    title: str | None
+    categories: Sequence[str]
+
+
+class EventArrays(NamedTuple):
+    """A batch of n accepted events in the order of the log, by key, and the catalogue rows between them."""
+
+    user: npt.NDArray[np.int32]  # [n]
+    item: npt.NDArray[np.int32]  # [n] -1 for an event without an item
+    weight: npt.NDArray[
+        np.float32
+    ]  # [n] above 0 enters histories and counters, below 0 only keeps the item out of lists
+    target: npt.NDArray[np.bool_]  # [n] has an item and is of a kind that is predicted and scored
+    time: npt.NDArray[np.float64]  # [n] seconds, when it happened
+    descriptions: Sequence[Description]
+    end: int  # offset behind the batch
+
+
+@dataclass
+class LiveState:
+    """Everything known up to an offset of the log. One thread at a time may change or read it."""
+
+    config: TrainConfig
+    kinds: Mapping[str, Kind]
+    users: IdMap
+    items: IdMap
+    histories: Rings  # user -> (item, seconds)
+    seen: Rows  # user -> item had: (position of the last time, times; -1 times where it was turned down)
+    counters: Counters
+    content: Content
+    clock: float = 0.0  # the latest time of any event, seconds
+    offset: int = 0  # the log is read up to here
+
+    @property
+    def history_bits(self) -> int:
+        """Log2 of the events kept per user."""
+        return max(2, self.config.history_size.bit_length() - 1)
+
+
+def init(config: TrainConfig, kinds: Mapping[str, Kind]) -> LiveState:
+    """The state before the first record."""
+    return LiveState(config, kinds, IdMap(), IdMap(), rings.empty(), rows.empty(2), counters.empty(), content.empty())
+
+
+def fit(state: LiveState) -> None:
+    """Make room for all keys that have been assigned."""
+    users, items = len(state.users), len(state.items)
+    state.histories = rings.with_keys(state.histories, users)
+    state.seen = rows.with_rows(state.seen, users)
+    state.counters = counters.with_keys(state.counters, users, items)
+    content.with_items(state.content, items)
+
+
+def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
+    """The accepted records of [state.offset, end) by key; new ids get their keys in the order of the log."""
+    events, items = parsed.events, parsed.items
+    n, described, descriptions = len(events), 0, []
+    user, item = np.empty(n, np.int32), np.full(n, -1, np.int32)
+    # One merge of the two, so that keys do not depend on where the stream was cut into batches.
+    offsets = [*events.offset.tolist(), np.inf]
+    for i, offset in enumerate(offsets):
+        while described < len(items) and items.offset[described] < offset:
+            key = state.items.assign(items.item_id[described])
+            descriptions.append(Description(i, key, items.title[described], items.categories[described]))
+            described += 1
+        if i < n:
+            user[i] = state.users.assign(events.user_id[i])
+            item_id = events.item_id[i]
+            if item_id is not None:
+                item[i] = state.items.assign(item_id)
+    fit(state)
+    kinds = [state.kinds[kind] for kind in events.event]
+    return EventArrays(
+        user=user,
+        item=item,
+        weight=np.array([kind.weight for kind in kinds], np.float32),
+        target=np.array([kind.target and kind.weight > 0 for kind in kinds], np.bool_) & (item >= 0),
+        time=events.occurred_at / 1e6,
+        descriptions=descriptions,
+        end=end,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _take(
+    state: Counters,
+    histories: Rings,
+    seen: Rows,
+    history_bits: int,
+    user: npt.NDArray[np.int32],
+    item: npt.NDArray[np.int32],
+    weight: npt.NDArray[np.float32],
+    time: npt.NDArray[np.float64],
+    start: int,
+    end: int,
+) -> int:
+    """Take events [start, end) into the state; returns early, before an event for which a pool may be too short."""
+    for i in range(start, end):
+        if (
+            not counters.has_room(state)
+            or histories.top[0] + (1 << history_bits) > len(histories.first)
+            or seen.top[0] + (1 << SEEN_BITS) > len(seen.keys)
+        ):
+            return i
+        if item[i] < 0 or weight[i] == 0:
+            continue
+        if weight[i] < 0:
+            place = rows.place_of(seen, user[i], item[i], SEEN_BITS)
+            seen.values[place, 0] = histories.count[user[i]]
+            seen.values[place, 1] = -1
+            continue
+        counters.count(state, histories, seen, user[i], item[i], time[i], weight[i])
+        place = rows.place_of(seen, user[i], item[i], SEEN_BITS)
+        seen.values[place, 0] = histories.count[user[i]]
+        seen.values[place, 1] = max(seen.values[place, 1], 0) + 1
+        rings.append(histories, user[i], item[i], time[i], history_bits)
+    return end
+
+
+def take(state: LiveState, arrays: EventArrays, start: int, end: int) -> None:
+    """Take events [start, end) of a batch into the histories and counters, in place."""
+    if start < end:
+        state.clock = max(state.clock, float(arrays.time[start:end].max()))
+    while start < end:
+        start = _take(
+            state.counters,
+            state.histories,
+            state.seen,
+            state.history_bits,
+            arrays.user,
+            arrays.item,
+            arrays.weight,
+            arrays.time,
+            start,
+            end,
+        )
+        if start < end:
+            state.counters = counters.with_room(state.counters)
+            state.histories = rings.with_room(state.histories, 1 << state.history_bits)
+            state.seen = rows.with_room(state.seen, 1 << SEEN_BITS)
+
+
+def describe(state: LiveState, arrays: EventArrays, done: int, event: int) -> int:
+    """Take in a batch's catalogue rows from number `done` on that come before an event; returns how many are done now."""
+    while done < len(arrays.descriptions) and arrays.descriptions[done].before <= event:
+        row = arrays.descriptions[done]
+        content.describe(state.content, row.item, row.title, row.categories)
+        done += 1
+    return done
+
+
+def take_all(state: LiveState, arrays: EventArrays) -> None:
+    """Take a whole batch into the state, in place."""
+    describe(state, arrays, 0, len(arrays.user))
+    take(state, arrays, 0, len(arrays.user))
+    state.offset = arrays.end
+
+
+def update(state: LiveState, parsed: "Parsed", end: int) -> None:
+    """Take the accepted records of [state.offset, end) into the state, in place; where the stream is cut changes nothing."""
+    take_all(state, to_arrays(state, parsed, end))

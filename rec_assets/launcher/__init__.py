@@ -1,0 +1,1 @@
+"""Runs of Dagster in a warm worker: the launcher's side, the worker's side, and what keeps processes running."""

@@ -1,0 +1,174 @@
+"""The log as all others see it: append, read, count, positions."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from rec_assets.log import bulk, compaction, verification
+from rec_assets.log.record import LIST, Draft, Record, identify
+from rec_assets.log.segments import SegmentReader
+from rec_assets.log.tail import DamagedLog, Segment, Tail
+
+
+class Log:
+    """One open log; any number of processes and threads may have one each. Not for two threads at once.
+
+    Raises sqlite3.Error where the disk or another process's lock gives up; then nothing was stored.
+    """
+
+    def __init__(self, directory: Path, tail: Tail) -> None:
+        self.directory, self.tail = directory, tail
+        self.files = SegmentReader(directory / "segments")
+        self.log_id: str = tail.meta["log_id"]
+        self._segments: list[Segment] = []
+        self._generation = 0
+
+    @classmethod
+    def open(cls, directory: Path, create: bool = True) -> Self:
+        """Open the log in `directory`; raises NoLog where there is none and `create` is false, NewerFormat."""
+        return cls(directory, Tail(directory, create))
+
+    def close(self) -> None:
+        """Close the connection and the files."""
+        self.files.close()
+        self.tail.con.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def head(self) -> int:
+        """The offset that the next record will get, in microseconds."""
+        return int(self.tail.con.execute("select head from head").fetchone()[0])
+
+    def append(self, drafts: Sequence[Draft], source: str, position: str | None = None) -> list[int]:
+        """Store records and the source's position in one durable transaction; returns their offsets, in order.
+
+        A draft whose event_id the log already has is not stored again: it gets the offset that it has.
+        """
+        now = time.time_ns() // 1_000
+        named = [(identify(draft, source), draft) for draft in drafts]
+        given = [event_id for event_id, draft in named if draft.event_id or draft.source_position]
+        with self.tail.transaction():
+            known = self._known(given) if given else {}
+            head, counted, _ = self.tail.head()
+            rows: list[tuple[Any, ...]] = []
+            offsets, total = [], counted
+            for event_id, draft in named:
+                offset = known.get(event_id)
+                if offset is None:
+                    offset = known[event_id] = head + len(rows)
+                    kind, payload, _, user_id, received_at, place = draft
+                    received_at = now if received_at is None else received_at
+                    rows.append((offset, kind, source, place, received_at, event_id, user_id, total, payload))
+                    total += kind != LIST
+                offsets.append(offset)
+            if rows:
+                self.tail.insert(rows)
+                self.tail.advance(len(rows), total - counted)
+            if position is not None:
+                self.tail.set_position(source, position)
+        return offsets
+
+    def append_bulk(
+        self, drafts: Iterable[Draft], source: str, position: Callable[[int], str] | str | None = None
+    ) -> tuple[int, int]:
+        """Store many records as one Parquet segment; returns its range [start, end) of offsets.
+
+        The same promises as `append` gives, but other appends wait only while the synced file's name is noted down.
+        A position that depends on the number of drafts is a function of it, called when all of them have been read.
+        """
+        return bulk.append(self.tail, self.files, drafts, source, position)
+
+    def read(self, start: int, end: int) -> list[Record]:
+        """The records of [start, end), as far as there are any, wherever they lie; all of them in memory."""
+        start = max(start, 0)
+        records = self.tail.records(start, end)
+        if records and len(records) == end - start:
+            return records
+        with self.tail.transaction("deferred"):
+            end = min(end, self.head())
+            listed = self.tail.segments(start, end) if start < end else []
+            pieces: list[list[Record] | tuple[Segment, int, int]] = []
+            at = start
+            for segment in listed:
+                if at < segment.start:
+                    pieces.append(self.tail.records(at, segment.start))
+                pieces.append((segment, max(at, segment.start), min(end, segment.end)))
+                at = segment.end
+            if at < end:
+                pieces.append(self.tail.records(at, end))
+        records = []
+        for piece in pieces:
+            records += piece if isinstance(piece, list) else self.files.records(*piece)
+        if len(records) != max(end - start, 0):
+            raise DamagedLog(
+                f"{self.directory} has {len(records)} of the records [{start}, {end}): run `rec log verify`"
+            )
+        return records
+
+    def batches(self, start: int, end: int, max_rows: int = 10_000) -> Iterator[list[Record]]:
+        """The same records in pieces of at most `max_rows`."""
+        end = min(end, self.head())
+        for at in range(max(start, 0), end, max_rows):
+            yield self.read(at, min(at + max_rows, end))
+
+    def count_events(self, start: int, end: int) -> int:
+        """How many of [start, end) are not served lists; looks at no more than two places of the log."""
+        with self.tail.transaction("deferred"):
+            head = self.head()
+            return self._counted(min(end, head)) - self._counted(min(max(start, 0), head))
+
+    def count(self, kind: str, start: int = 0, end: int = 1 << 62) -> int:
+        """How many records of [start, end) are of this kind; scans the range."""
+        total = 0
+        for records in self.batches(start, end):
+            total += sum(record.kind == kind for record in records)
+        return total
+
+    def has(self, event_id: str) -> bool:
+        """Whether a record has this event_id."""
+        with self.tail.transaction("deferred"):
+            return bool(self._known([event_id]))
+
+    def position(self, source: str) -> str | None:
+        """Where this source was when its last records were stored."""
+        return self.tail.position(source)
+
+    def stat(self) -> dict[str, Any]:
+        """What there is: ids, offsets, rows, bytes, and the sources with most records."""
+        return verification.stat(self.tail, self.files)
+
+    def verify(self) -> list[str]:
+        """Read all of the log and say what is wrong with it; an empty list where nothing is."""
+        return verification.verify(self.tail, self.files)
+
+    def compact(self, keep_tail: int) -> list[tuple[int, int]]:
+        """Move all but the newest `keep_tail` records from the tail into segments; returns their ranges.
+
+        Nothing happens before the tail is a quarter longer than that, so that segments do not get small.
+        """
+        return compaction.compact(self.tail, self.files, keep_tail)
+
+    def _known(self, event_ids: list[str]) -> dict[str, int]:
+        known = self.tail.known(event_ids)
+        if (generation := self.tail.head().generation) != self._generation:
+            self._segments, self._generation = self.tail.segments(), generation
+        if self._segments and len(known) < len(event_ids):
+            known |= self.files.find(self._segments, [event_id for event_id in event_ids if event_id not in known])
+        return known
+
+    def _counted(self, offset: int) -> int:
+        """The number of records before `offset` that are not served lists."""
+        for segment in self.tail.segments(offset, offset + 1):
+            if segment.counted in (0, segment.end - segment.start):
+                return segment.counted_before + (offset - segment.start if segment.counted else 0)
+            kinds = self.files.kinds(segment, segment.start, offset) if offset > segment.start else {}
+            return segment.counted_before + offset - segment.start - kinds.get(LIST, 0)
+        row = self.tail.con.execute("select counted from records where log_offset = ?", (offset,)).fetchone()
+        return int(row[0]) if row else self.tail.head().counted

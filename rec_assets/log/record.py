@@ -1,0 +1,44 @@
+"""What the log holds, and what is handed to it."""
+
+import hashlib
+import uuid
+from typing import NamedTuple
+
+LIST = "list"  # a served list: kept, never asked a micro-batch for
+
+
+class Record(NamedTuple):
+    """One entry of the log, as received. `received_at` in µs, UTC; `source_position` is the source's own."""
+
+    offset: int
+    kind: str  # event, item, user, list, …
+    source: str
+    source_position: str | None
+    received_at: int
+    event_id: str
+    payload: bytes  # UTF-8 JSON
+
+
+class Draft(NamedTuple):
+    """A record before it has an offset. `user_id`: whom it is about, so that it can be found; no validation here."""
+
+    kind: str
+    payload: bytes
+    event_id: str | None = None
+    user_id: str | None = None
+    received_at: int | None = None  # µs, UTC; the time of the append where it is not known
+    source_position: str | None = None
+
+
+def identify(draft: Draft, source: str) -> str:
+    """The draft's own event_id, else a hash of where the source has it, else one that was never used before."""
+    if draft.event_id is not None:
+        return draft.event_id
+    if draft.source_position is not None:
+        return position_id(source, draft.source_position)
+    return uuid.uuid4().hex
+
+
+def position_id(source: str, position: str) -> str:
+    """The event_id, 32 hex digits, of what lies at this position of this source: the same whenever it is read again."""
+    return hashlib.blake2b(f"{source}\n{position}".encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""Pure JAX: init, apply and loss per model; no files, no clocks."""

@@ -1,0 +1,61 @@
+"""The user's own repeats: what they had, what followed it, and when it is due again."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.features.statistics import day_of, hour_of
+from rec_assets.ranking.scratch import Scratch, add
+from rec_assets.ranking.sources import OWN, OWN_AROUND, OWN_NEXT
+
+HALVED_AFTER = 20.0  # positions
+FOLLOWING, AROUND = 5, 10
+COUNT, DECAYED, POSITION, FIRST_AT, LAST_AT, SAME_HOUR, SAME_DAY, KEPT = range(8)
+
+
+@numba.njit(cache=True, nogil=True)
+def score(
+    scratch: Scratch, items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], now: float, session: int
+) -> npt.NDArray[np.float64]:
+    """Own history 2^(-positions ago / 20); what came within 5 after earlier times of the latest item, 1 / distance; what stood within 10 of
+    earlier times of the session's items, 1 / (1 + distance).
+
+    Returns what is known of each item had, f64[d, 8], at scratch.slot[item]; the caller sets the slots back with `clear`.
+    """
+    n, distinct = len(items), 0
+    had = np.zeros((n, KEPT))
+    for position in range(n):
+        item, ago = items[position], n - position
+        slot = scratch.slot[item]
+        if slot < 0:
+            slot = scratch.slot[item] = distinct
+            distinct += 1
+            had[slot, FIRST_AT] = times[position]
+        decayed = 2.0 ** (-ago / HALVED_AFTER)
+        had[slot, COUNT] += 1
+        had[slot, DECAYED] += decayed
+        had[slot, POSITION] = ago
+        had[slot, LAST_AT] = times[position]
+        had[slot, SAME_HOUR] += hour_of(times[position]) == hour_of(now)
+        had[slot, SAME_DAY] += day_of(times[position]) == day_of(now)
+        add(scratch, OWN, item, decayed)
+    if n == 0:
+        return had
+    in_session = np.zeros(distinct, np.bool_)
+    for position in range(n - session, n):
+        in_session[scratch.slot[items[position]]] = True
+    for position in range(n - 1):
+        if items[position] == items[n - 1]:
+            for at in range(position + 1, min(position + FOLLOWING + 1, n)):
+                add(scratch, OWN_NEXT, items[at], 1 / (at - position))
+        if position < n - session and in_session[scratch.slot[items[position]]]:
+            for at in range(max(0, position - AROUND), min(position + AROUND + 1, n - session)):
+                add(scratch, OWN_AROUND, items[at], 1 / (1 + abs(at - position)))
+    return had
+
+
+@numba.njit(cache=True, nogil=True)
+def clear(scratch: Scratch, items: npt.NDArray[np.int32]) -> None:
+    """Set the slots back."""
+    for item in items:
+        scratch.slot[item] = -1

@@ -1,0 +1,217 @@
+"""One query in, candidates with their features out: the same kernel for serving, the prequential test and training."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.features import counters as counting
+from rec_assets.features import rings
+from rec_assets.features.counters import Counters
+from rec_assets.features.rings import Rings
+from rec_assets.features.rows import Rows
+from rec_assets.features.state import EventArrays, LiveState, describe, take
+from rec_assets.ranking import candidates as union
+from rec_assets.ranking import content, features, knn, neighbours, own, ranks, sessions, transitions
+from rec_assets.ranking import scratch as scratching
+from rec_assets.ranking.scratch import Scratch
+from rec_assets.ranking.sources import SOURCES
+
+
+class Query(NamedTuple):
+    """What is asked for: the full recent history, newest last, of a user (key -1: of nobody we know) at a time."""
+
+    items: npt.NDArray[np.int32]  # [h] keys
+    times: npt.NDArray[np.float64]  # [h] seconds
+    user: int
+    now: float  # seconds
+    exclude: npt.NDArray[np.int32]  # keys that must not be listed
+
+
+class Candidates(NamedTuple):
+    """n queries, C places, F features of a candidate, K of the moment, S sources."""
+
+    items: npt.NDArray[np.int32]  # [n, C] keys, -1 on padding
+    source: npt.NDArray[np.int8]  # [n, C] index in SOURCES of who proposed it first
+    features: npt.NDArray[np.float32]  # [n, C, F], 0 on padding
+    context: npt.NDArray[np.float32]  # [n, K]
+    known: npt.NDArray[np.int64]  # [n] items that could be ranked, candidates or not
+    target: npt.NDArray[np.int32]  # [n] column of the event's item, -1 where it is no candidate
+    outcome: npt.NDArray[np.int8]  # [n] ranks.RANKED, UNKNOWN or HAD
+    ranks: npt.NDArray[
+        np.float64
+    ]  # [n, S] of the event's item in each source's order alone, inf unless RANKED; [n, 0] if not asked for
+
+
+def blank(n: int, size: int, ranked: bool) -> Candidates:
+    """Room for n queries."""
+    return Candidates(
+        items=np.full((n, size), -1, np.int32),
+        source=np.zeros((n, size), np.int8),
+        features=np.zeros((n, size, features.F), np.float32),
+        context=np.zeros((n, features.K), np.float32),
+        known=np.zeros(n, np.int64),
+        target=np.full(n, -1, np.int32),
+        outcome=np.zeros(n, np.int8),
+        ranks=np.full((n, len(SOURCES) if ranked else 0), np.inf),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _bar(scratch: Scratch, seen: Rows, query: Query, repeats: bool, flag: bool) -> None:
+    """Set or unset what must not be listed: excluded, turned down, and, unless the domain repeats, had."""
+    for item in query.exclude:
+        scratch.barred[item] = flag
+    if not repeats:
+        for item in query.items:
+            scratch.barred[item] = flag
+    if query.user >= 0 and seen.bits[query.user] > 0:
+        start = seen.start[query.user]
+        for place in range(start, start + (1 << seen.bits[query.user])):
+            if seen.keys[place] >= 0 and (not repeats or seen.values[place, 1] < 0):
+                scratch.barred[seen.keys[place]] = flag
+
+
+@numba.njit(cache=True, nogil=True)
+def _answer(
+    query: Query,
+    counters: Counters,
+    histories: Rings,
+    seen: Rows,
+    vectors: npt.NDArray[np.float32],
+    logits: npt.NDArray[np.float32],
+    may_list: npt.NDArray[np.bool_],
+    scratch: Scratch,
+    per_source: int,
+    repeats: bool,
+    target: int,
+    out: Candidates,
+    row: int,
+) -> None:
+    """Fill one row of the candidates. `may_list` [items] says which keys are in the catalogue; target is -1 when serving."""
+    items = query.items
+    session = sessions.length_of(query.times, query.now)
+    transitions.score(scratch, counters, items)
+    knn.score(scratch, counters, items)
+    sessions.score(scratch, counters, items, session)
+    neighbours.score(scratch, counters, histories, items, query.user)
+    had = np.zeros((0, own.KEPT))
+    if repeats:  # else what the user had is never listed
+        had = own.score(scratch, items, query.times, query.now, session)
+    profile = content.profile(vectors, items)
+    _bar(scratch, seen, query, repeats, True)
+    best, mass = union.best_of_each(scratch, counters.popularity, may_list, vectors, profile, logits, per_source)
+    n = union.merge(scratch, best, out.items[row], out.source[row])
+    highest, log_sum = -np.inf, 0.0
+    for item in range(len(may_list)):
+        if may_list[item]:
+            out.known[row] += not scratch.barred[item]
+            if item < len(logits):
+                highest = max(highest, logits[item])
+    if highest > -np.inf:
+        for item in range(min(len(may_list), len(logits))):
+            if may_list[item]:
+                log_sum += np.exp(logits[item] - highest)
+        log_sum = highest + np.log(log_sum)
+    features.context(counters, query.times, query.user, query.now, session, mass, out.context[row])
+    features.fill(
+        scratch, counters, vectors, profile, had, items, query.user, query.now, mass, logits, log_sum,
+        out.items[row, :n], out.features[row],
+    )  # fmt: skip
+    if target >= 0:
+        if scratch.barred[target]:
+            out.outcome[row] = ranks.HAD
+        elif not may_list[target]:
+            out.outcome[row] = ranks.UNKNOWN
+        else:
+            for column in range(n):
+                if out.items[row, column] == target:
+                    out.target[row] = column
+            if out.ranks.shape[1] > 0:
+                ranks.by_source(
+                    scratch, counters.popularity, may_list, vectors, profile, logits, target, out.ranks[row]
+                )
+    _bar(scratch, seen, query, repeats, False)
+    if repeats:
+        own.clear(scratch, items)
+    scratching.clear(scratch)
+
+
+_NO_LOGITS = np.zeros(0, np.float32)
+_NONE = np.zeros(0, np.int32)
+
+
+def _ask(
+    state: LiveState,
+    counters: Counters,
+    query: Query,
+    logits: npt.NDArray[np.float32] | None,
+    may_list: npt.NDArray[np.bool_],
+    target: int,
+    out: Candidates,
+    row: int,
+) -> None:
+    _answer(
+        query, counters, state.histories, state.seen, state.content.vectors,
+        _NO_LOGITS if logits is None else logits, may_list, scratching.scratch(len(state.users), len(may_list)),
+        state.config.per_source, state.config.repeats, target, out, row,
+    )  # fmt: skip
+
+
+def query_of(state: LiveState, user: int, now: float, exclude: npt.NDArray[np.int32] = _NONE) -> Query:
+    """What a user's next list is made from; a key below 0 has no history."""
+    items, times = rings.read(state.histories, user, 1 << state.history_bits)
+    return Query(items, times, user, now, exclude)
+
+
+def propose(state: LiveState, counters: Counters, query: Query, logits: npt.NDArray[np.float32] | None) -> Candidates:
+    """Candidates (n = 1) for a list now, out of the whole catalogue. `logits` f32[items] are the encoder's, by item key."""
+    out = blank(1, state.config.candidates, ranked=False)
+    counters = counting.with_keys(counters, len(state.users), len(state.items))
+    _ask(state, counters, query, logits, np.ones(len(state.items), np.bool_), -1, out, 0)
+    return out
+
+
+def walk(
+    state: LiveState,
+    arrays: EventArrays,
+    scored: npt.NDArray[np.bool_],
+    logits: Sequence[npt.NDArray[np.float32] | None],
+    counters: Sequence[Counters],
+    ranked: bool = False,
+) -> list[Candidates]:
+    """Take a batch into the state, and for each event that is scored [n] give the candidates as they were just before it.
+
+    One result per entry of `counters`, each with its `logits` f32[m, items] for the m scored events; the state's own counters go along with every
+    event, others stay as they are. Only what had an event before the batch is in the catalogue. With `ranked` the sources' own ranks are given too.
+    """
+    index = np.flatnonzero(scored)
+    out = [blank(len(index), state.config.candidates, ranked) for _ in counters]
+    may_list = state.counters.items.events[: len(state.items)] > 0
+    users, items = len(state.users), len(state.items)
+    live = [given is state.counters for given in counters]
+    fitted = [counting.with_keys(given, users, items) for given in counters]
+    at = described = 0
+    for row, event in enumerate(index.tolist()):
+        described = describe(state, arrays, described, event)
+        take(state, arrays, at, event)
+        at = event
+        query = query_of(state, int(arrays.user[event]), float(arrays.time[event]))
+        for variant, is_live in enumerate(live):
+            given = logits[variant]
+            _ask(
+                state, state.counters if is_live else fitted[variant], query, None if given is None else given[row],
+                may_list, int(arrays.item[event]), out[variant], row,
+            )  # fmt: skip
+    describe(state, arrays, described, len(arrays.user))
+    take(state, arrays, at, len(arrays.user))
+    state.offset = arrays.end
+    return out
+
+
+def recommend(candidates: Candidates, scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
+    """Columns of the best k candidates of the first query by scores f32[C], best first; fewer where there are fewer."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    return order[candidates.items[0, order] >= 0]

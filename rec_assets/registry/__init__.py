@@ -1,0 +1,21 @@
+"""Immutable checkpoints, the promoted pointer, rollback and retention."""
+
+from rec_assets.durable import NewerFormat
+from rec_assets.registry.checkpoint import Checkpoint
+from rec_assets.registry.manifest import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Skipped
+from rec_assets.registry.promotion import NotPromotable, Promoted
+from rec_assets.registry.registry import Listed, Registry
+
+__all__ = [
+    "Checkpoint",
+    "CorruptCheckpoint",
+    "Listed",
+    "Manifest",
+    "NewerFormat",
+    "NoCheckpoint",
+    "NotPromotable",
+    "Promoted",
+    "Range",
+    "Registry",
+    "Skipped",
+]

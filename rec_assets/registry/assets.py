@@ -1,0 +1,53 @@
+"""What is served: the candidate that passed the gate becomes the promoted checkpoint."""
+
+from typing import Any
+
+import dagster as dg
+
+from rec_assets.resources import Checkpoints, EventLog, Warehouse
+from rec_assets.settings import Settings
+from rec_assets.tables import finish, ledger
+from rec_assets.tables.assets import LOOKED_AT, publish
+
+
+@dg.asset(
+    deps=["checkpoint", "micro_batches"],
+    group_name="registry",
+    kinds={"safetensors"},
+    owners=["team:recommender"],
+    pool="duckdb",
+)
+def promoted_checkpoint(
+    context: dg.AssetExecutionContext, log: EventLog, warehouse: Warehouse, checkpoints: Checkpoints
+) -> dg.MaterializeResult[None]:
+    """The pointer that the service follows: moved only from a candidate's parent. Then ledger and status.json."""
+    settings, registry = Settings(), checkpoints.open()
+    with log.open() as records, warehouse.connect() as con:
+        waiting = [line for line in ledger.lines(con, newest=LOOKED_AT) if line.state == "stored" and line.checkpoint]
+        for line in waiting[:1]:
+            pointer = registry.promote(str(line.checkpoint))
+            finish.promoted(con, line.start, line.end, pointer.id, pointer.promoted_at)
+        if not waiting:
+            context.log.info("no candidate waits: the pointer stays")
+        if (
+            len(registry.ids()) > 2 * settings.keep_checkpoints
+        ):  # at one every few seconds a schedule would come too late
+            registry.retain(settings.keep_checkpoints)
+        now = publish(con, records, registry, settings)
+        weights = now.freshness["weights"] or {}
+        metadata: dict[str, Any] = {
+            "checkpoint": now.checkpoint or "none",
+            "watermark": now.watermark or 0,
+            "behind": records.count_events(now.end, records.head()),
+            **{f"weights_{name}": value for name, value in weights.items()},
+        }
+        return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.op(tags={"kind": "safetensors"})
+def retain_checkpoints(context: dg.OpExecutionContext, checkpoints: Checkpoints) -> int:
+    """Remove checkpoints that nothing needs any more."""
+    removed = checkpoints.open().retain(Settings().keep_checkpoints)
+    context.log.info("removed %s", ", ".join(removed) or "nothing")
+    context.add_output_metadata({"removed": len(removed)})
+    return len(removed)

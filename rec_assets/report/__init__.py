@@ -1,0 +1,1 @@
+"""The hourly report: plots of what the tables hold."""

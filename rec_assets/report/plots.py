@@ -1,0 +1,130 @@
+"""What the report shows: figures over micro-batches, drawn from the tables. A plot is a PNG, or None without data."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import duckdb
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+NEWEST = 500  # micro-batches shown
+SMOOTHED = 10  # micro-batches that one point is the mean of
+COLOURS = {"online": "#2a9d2a", "frozen_weights": "#e09f3e", "frozen": "#9e2a2b", "popularity": "#6c757d"}
+METRICS = """
+select end_offset, system, n, hit20, ndcg10, log_loss, more from prequential_metrics
+where n > 0 and end_offset > (
+  select coalesce(min(end_offset), 0) from (select end_offset from micro_batches order by end_offset desc limit $newest)
+)
+order by end_offset
+"""
+FRESHNESS = """
+select end_offset, stage, p50_seconds, p95_seconds from freshness
+where end_offset > (
+  select coalesce(min(end_offset), 0) from (select end_offset from micro_batches order by end_offset desc limit $newest)
+)
+order by end_offset
+"""
+SIZES = """
+select end_offset, events, rejected, state from micro_batches order by end_offset desc limit $newest
+"""
+
+
+class Line(NamedTuple):
+    """One curve: x are offsets of the log."""
+
+    x: list[int]
+    y: list[float]
+
+
+def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
+    """hit@20 and NDCG@10 per system, each event scored before it was learnt from; a mean over some micro-batches."""
+    rows = con.execute(METRICS, {"newest": newest}).fetchall()
+    if not rows:
+        return None
+    figure, axes = _figure(("hit@20", "NDCG@10"))
+    for axis, column in zip(axes, (3, 4), strict=True):
+        for system in COLOURS:
+            own = [(row[0], row[2], row[column]) for row in rows if row[1] == system and row[column] is not None]
+            _draw(axis, smoothed(own), system, COLOURS[system])
+    return _png(figure, axes)
+
+
+def freshness(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
+    """Seconds from received to promoted and to served: median and 95th percentile per micro-batch."""
+    rows = con.execute(FRESHNESS, {"newest": newest}).fetchall()
+    if not rows:
+        return None
+    figure, axes = _figure(("median: seconds from received to …", "95th percentile"))
+    colours = {"stored": "#6c757d", "trained": "#e09f3e", "promoted": "#33658a", "served": "#2a9d2a"}
+    for axis, column in zip(axes, (2, 3), strict=True):
+        for stage, colour in colours.items():
+            own = [row for row in rows if row[1] == stage]
+            _draw(axis, Line([row[0] for row in own], [row[column] for row in own]), stage, colour)
+        axis.set_yscale("log")
+    return _png(figure, axes)
+
+
+def sizes(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
+    """Events and rejected records per micro-batch; those whose candidate was refused or passed over are marked."""
+    rows = con.execute(SIZES, {"newest": newest}).fetchall()[::-1]
+    if not rows:
+        return None
+    figure, axes = _figure(("accepted events", "rejected records"))
+    for axis, column in zip(axes, (1, 2), strict=True):
+        _draw(axis, Line([row[0] for row in rows], [row[column] for row in rows]), "", "#33658a")
+        marked = [row for row in rows if row[3] in ("refused", "skipped")]
+        if marked:
+            axis.scatter(
+                [row[0] for row in marked], [row[column] for row in marked], color="#9e2a2b", label="not learnt"
+            )
+    return _png(figure, axes)
+
+
+def losses(histories: Mapping[str, Line]) -> bytes | None:
+    """Losses in nats by name, as the checkpoints have them."""
+    if not histories:
+        return None
+    figure, axes = _figure(tuple(histories))
+    for axis, line in zip(axes, histories.values(), strict=True):
+        _draw(axis, line, "", "#33658a")
+        axis.set_ylabel("nats")
+    return _png(figure, axes)
+
+
+def smoothed(points: Sequence[tuple[int, int, float]], window: int = SMOOTHED) -> Line:
+    """Means of (offset, number of events, value) over the last `window` points, weighted by their events."""
+    line = Line([], [])
+    for i, (offset, _, _) in enumerate(points):
+        seen = points[max(0, i + 1 - window) : i + 1]
+        line.x.append(offset)
+        line.y.append(sum(n * value for _, n, value in seen) / sum(n for _, n, _ in seen))
+    return line
+
+
+def _figure(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
+        figure = Figure(figsize=(5.5 * len(titles), 3.2), dpi=110, layout="constrained")
+        axes = [figure.add_subplot(1, len(titles), i + 1) for i in range(len(titles))]
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title, loc="left")
+        axis.set_xlabel("offset of the log")
+        axis.grid(alpha=0.25)
+    return figure, axes
+
+
+def _draw(axis: Axes, line: Line, label: str, colour: str) -> None:
+    if line.x:
+        axis.plot(
+            line.x, line.y, label=label or None, color=colour, linewidth=1.4, marker="." if len(line.x) < 40 else ""
+        )
+
+
+def _png(figure: Figure, axes: Sequence[Axes]) -> bytes:
+    for axis in axes:
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(frameon=False)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()

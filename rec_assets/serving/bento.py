@@ -1,0 +1,87 @@
+"""Builds a bento that carries the promoted checkpoint: `python -m rec_assets.serving.bento [--gpu]`.
+
+The checkpoint goes into BentoML's model store under a tag of its own, byte for byte, together with the live state and
+the names of the items at its watermark, for a bento is served beside an empty log. The bento then names that exact tag.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import bentoml
+import pyarrow.parquet as pq
+import yaml
+from bentoml import Bento
+
+from rec_assets import durable
+from rec_assets.events import parse
+from rec_assets.features import state as live
+from rec_assets.features import storage
+from rec_assets.log import Log
+from rec_assets.registry import NoCheckpoint, Registry
+from rec_assets.serving.catalogue import Catalogue
+from rec_assets.serving.loading import CATALOGUE, CHECKPOINTS, READ_ROWS, STATE, read_catalogue
+from rec_assets.serving.service import MODEL
+from rec_assets.settings import Settings
+from rec_assets.training import checkpoint as checkpoints
+
+ROOT = Path(__file__).parents[2]
+
+
+def pack(settings: Settings, directory: Path) -> str:
+    """Fill a directory with all that serving the promoted checkpoint takes; returns the checkpoint's id.
+
+    Raises NoCheckpoint where nothing is promoted.
+    """
+    registry, log = Registry(settings.checkpoints_dir), Log.open(settings.log_dir)
+    pointer = registry.pointer()
+    if pointer is None:
+        raise NoCheckpoint(f"nothing is promoted in {settings.checkpoints_dir}: train first")
+    registry.load(pointer.id)  # whole, or CorruptCheckpoint
+    (directory / CHECKPOINTS).mkdir(parents=True)
+    shutil.copytree(registry.directory / pointer.id, directory / CHECKPOINTS / pointer.id)
+    durable.replace(directory / CHECKPOINTS / "promoted.json", (registry.directory / "promoted.json").read_bytes())
+    _, state = checkpoints.load(registry, pointer.id)
+    for records in log.batches(state.offset, pointer.watermark, READ_ROWS):
+        live.update(state, parse(records, state.kinds), records[-1].offset + 1)
+    (directory / STATE).mkdir()
+    storage.save(state, directory / STATE)
+    catalogue = Catalogue()
+    read_catalogue(catalogue, log, pointer.watermark, settings)
+    pq.write_table(catalogue.to_arrow(), directory / CATALOGUE)
+    log.close()
+    return pointer.id
+
+
+def build(settings: Settings, gpu: bool = False) -> Bento:
+    """Put the promoted checkpoint into the model store and build a bento that names it."""
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / "packed"
+        checkpoint_id = pack(settings, packed)
+        with bentoml.models.create(MODEL, labels={"checkpoint": checkpoint_id}) as model:
+            shutil.copytree(packed, model.path, dirs_exist_ok=True)
+    return bentoml.build(**options(gpu), models=[str(model.tag)], build_ctx=str(ROOT))
+
+
+def options(gpu: bool) -> dict[str, object]:
+    """What bentofile.yaml says; for a GPU, JAX comes with CUDA, whose libraries are wheels too."""
+    found: dict[str, object] = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    if gpu:
+        python = dict(found["python"])  # type: ignore[call-overload]
+        python["packages"] = [package.replace("jax==", "jax[cuda12]==") for package in python["packages"]]
+        found |= {"python": python, "labels": {"variant": "gpu"}}
+    return found
+
+
+def main() -> None:
+    """Build, and print the tag."""
+    parser = argparse.ArgumentParser(description="Build a bento that carries the promoted checkpoint.")
+    parser.add_argument("--gpu", action="store_true", help="an image with JAX for CUDA 12")
+    bento = build(Settings(), parser.parse_args().gpu)
+    sys.stdout.write(f"{bento.tag}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""What ranks: the promoted weights and a live state that has read the log to its head. For the computing thread.
+
+The functions called here are those of the trainer and the evaluator, so that a list is made as it was tested.
+"""
+
+import dataclasses
+import random
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.events import parse
+from rec_assets.features import histories, rings
+from rec_assets.features import state as live
+from rec_assets.features.state import LiveState
+from rec_assets.log import Log
+from rec_assets.ranking import FEATURES, SOURCES, Candidates, Query, propose, recommend
+from rec_assets.ranking.propose import query_of
+from rec_assets.registry import Promoted, Registry
+from rec_assets.serving import loading
+from rec_assets.serving.loading import READ_ROWS, Served
+from rec_assets.serving.messages import Recommend
+from rec_assets.settings import Settings
+from rec_assets.training import checkpoint as checkpoints
+
+POPULARITY = FEATURES.index("popular_2000_events")  # what a list is made of before anything is learnt
+HISTORY_SPACING = 60.0  # seconds between the items of a history that was told without times
+
+
+class Ranked(NamedTuple):
+    """One list, best first, and what it was made from."""
+
+    items: list[str]
+    scores: list[float]
+    sources: list[str]
+    checkpoint: str | None
+    offset: int
+    now: float  # seconds, the log's clock
+
+
+class Engine:
+    """State, weights and tail of one worker. Only `adopt` may be called from another thread."""
+
+    def __init__(self, settings: Settings, packed: Path | None = None) -> None:
+        """Open the log, load what is promoted and read on to the head; takes seconds for a long log."""
+        self._settings = settings
+        self._log = Log.open(settings.log_dir)
+        self.log_id = self._log.log_id
+        self.served = loading.open_served(settings, self._log, packed)
+        self.catch_up()
+
+    def warm(self) -> None:
+        """Compile all that a request needs."""
+        served = self.served
+        if served.model is not None:
+            served.model.content = served.state.content
+            served.model.warm(len(served.state.items))
+        users = served.state.users.ids[-1:]
+        for wish in (Recommend(history_item_ids=[]), *(Recommend(user_id=user) for user in users)):
+            self.recommend(wish)
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def catch_up(self) -> None:
+        """Take in what the log has beyond the state; microseconds when there is nothing."""
+        self._catch_up(self.served)
+
+    def _catch_up(self, served: Served) -> None:
+        state, head = served.state, self._log.head()
+        if state.offset >= head:
+            return
+        for records in self._log.batches(state.offset, head, READ_ROWS):
+            parsed = parse(records, state.kinds)  # those the state can weigh
+            live.update(state, parsed, records[-1].offset + 1)
+            served.catalogue.take(parsed.items)
+            served.clock.take(parsed.events)
+
+    def adopt(self, registry: Registry, pointer: Promoted) -> None:
+        """Serve a checkpoint: load and warm it beside the old one, then one assignment. Raises loading.UNUSABLE.
+
+        The live state stays, for its keys are those of the same log; a checkpoint of another log brings its own.
+        """
+        served = self.served
+        if registry.manifest(pointer.id).log_id == served.keys_of:
+            model = checkpoints.load_model(registry, pointer.id)
+            model.content = served.state.content
+            model.warm(len(served.state.items))
+            self.served = dataclasses.replace(
+                served,
+                model=model,
+                checkpoint=pointer.id,
+                watermark=pointer.watermark if pointer.log_id == self.log_id else 0,
+                promoted_at=pointer.promoted_at,
+                served_at=time.time_ns() // 1_000,
+            )
+            return
+        log = Log.open(self._settings.log_dir)
+        try:
+            replaced = loading.load(self._settings, registry, pointer.id, log, None, pointer)
+        finally:
+            log.close()
+        assert replaced.model is not None
+        replaced.model.content = replaced.state.content
+        replaced.model.warm(len(replaced.state.items))
+        self.served = replaced
+
+    def recommend(self, wish: Recommend) -> Ranked:
+        """The best items for a user or for a told history, with all of the log up to now taken in."""
+        served = self.served  # before the log is read: its watermark is then never beyond the state
+        self._catch_up(served)
+        now = served.clock.now()
+        candidates = self.candidates(served, wish, now)
+        scores = (served.model.rank(candidates) if served.model is not None else _popularity(candidates))[0]
+        columns = recommend(candidates, scores, wish.k)
+        return Ranked(
+            [served.state.items.ids[key] for key in candidates.items[0, columns]],
+            scores[columns].tolist(),
+            [SOURCES[source] for source in candidates.source[0, columns]],
+            served.checkpoint,
+            served.state.offset,
+            now,
+        )
+
+    def candidates(self, served: Served, wish: Recommend, now: float) -> Candidates:
+        """What is ranked, with its features, at `now` (seconds)."""
+        state = served.state
+        query = _query(state, wish, now)
+        logits = None
+        if served.model is not None:
+            window = histories.history_window(query.items, query.times, now, served.model.config.window)
+            logits = served.model.logits(window, len(state.items))[0]
+        return propose(state, state.counters, query, logits)
+
+    def not_learnt(self, served: Served) -> int:
+        """How many events the state has taken in that the served weights have not learnt from."""
+        return self._log.count_events(served.watermark, served.state.offset)
+
+    def weights_seconds(self, served: Served) -> float | None:
+        """From the receipt of the last record that the weights know to their serving; None where the log has it not."""
+        records = list(self._log.read(served.watermark - 1, served.watermark)) if served.watermark > 0 else []
+        return (served.served_at - records[0].received_at) / 1e6 if records else None
+
+    def search(self, query: str, limit: int) -> list[dict[str, object]]:
+        """Items whose title or categories hold every word of `query`."""
+        self.catch_up()
+        return [self.shown(item_id) for item_id in self.served.catalogue.search(query, limit)]
+
+    def sample_users(self, limit: int) -> list[dict[str, object]]:
+        """Some users, at random, with the number of their events that are kept."""
+        state = self.served.state
+        keys = random.sample(range(len(state.users)), min(limit, len(state.users)))
+        return [{"user_id": state.users.ids[key], "events": int(state.histories.count[key])} for key in sorted(keys)]
+
+    def history(self, user_id: str, limit: int) -> list[dict[str, object]]:
+        """The items of a user's last events, newest first."""
+        self.catch_up()
+        state = self.served.state
+        items, _ = rings.read(state.histories, state.users.key(user_id), limit)
+        return [self.shown(state.items.ids[key]) for key in items[::-1]]
+
+    def shown(self, item_id: str) -> dict[str, object]:
+        """An item as a card shows it."""
+        entry = self.served.catalogue[item_id]
+        return {"item_id": item_id, "title": entry.title, "categories": entry.categories}
+
+
+def _query(state: LiveState, wish: Recommend, now: float) -> Query:
+    exclude = _keys(state, wish.exclude_item_ids)
+    if wish.user_id is not None:
+        return query_of(state, state.users.key(wish.user_id), now, exclude)
+    items = _keys(state, wish.history_item_ids or [])
+    times = now - HISTORY_SPACING * np.arange(len(items), 0, -1, dtype=np.float64)
+    # What a session tells that it had is no news to it.
+    return Query(items, times, -1, now, exclude if state.config.repeats else np.concatenate([exclude, items]))
+
+
+def _keys(state: LiveState, ids: list[str]) -> npt.NDArray[np.int32]:
+    """Keys of the known ones among these items."""
+    keys = np.array([state.items.key(id_) for id_ in ids], np.int32)
+    return keys[keys >= 0]
+
+
+def _popularity(candidates: Candidates) -> npt.NDArray[np.float32]:
+    """Scores [1, C] before anything is learnt."""
+    column = candidates.features[:, :, POPULARITY]
+    return np.where(candidates.items >= 0, column, np.float32(-np.inf))

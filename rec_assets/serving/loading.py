@@ -1,0 +1,102 @@
+"""From a checkpoint and a log to what a worker serves: weights, live state, catalogue, clock."""
+
+import dataclasses
+import logging
+import time
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+
+from rec_assets.events import parse
+from rec_assets.features import state as live
+from rec_assets.features import storage
+from rec_assets.features.state import LiveState
+from rec_assets.log import Log
+from rec_assets.registry import CorruptCheckpoint, NewerFormat, NoCheckpoint, Promoted, Registry
+from rec_assets.serving.catalogue import Catalogue
+from rec_assets.serving.clock import LogClock
+from rec_assets.settings import Settings
+from rec_assets.training import checkpoint as checkpoints
+from rec_assets.training.model import Model
+
+READ_ROWS = 20_000  # records read at once
+STATE, CATALOGUE, CHECKPOINTS = "state", "catalogue.parquet", "checkpoints"  # what a bento's model holds
+UNUSABLE = (CorruptCheckpoint, NewerFormat, NoCheckpoint, OSError, KeyError, msgspec.DecodeError)
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What one list is made from. Replaced as a whole; `state`, `catalogue` and `clock` follow the log in place."""
+
+    state: LiveState
+    catalogue: Catalogue
+    clock: LogClock
+    keys_of: str  # the log_id whose order of appearance gave the state its keys
+    model: Model | None = None  # None before the first checkpoint
+    checkpoint: str | None = None
+    watermark: int = 0  # in the log that is read
+    promoted_at: int = 0  # µs, UTC
+    served_at: int = 0  # µs, UTC
+
+
+def open_served(settings: Settings, log: Log, packed: Path | None) -> Served:
+    """What to start with: the promoted checkpoint, the one before it if that cannot be read, else nothing learnt.
+
+    `packed` is the folder of a bento's model; it counts where the installation has promoted nothing itself.
+    """
+    registry = Registry(settings.checkpoints_dir)
+    pointer = registry.pointer()
+    if pointer is None and packed is not None:
+        registry = Registry(packed / CHECKPOINTS)
+        pointer = registry.pointer()
+    else:
+        packed = None
+    for checkpoint_id in (pointer.id, pointer.previous) if pointer else ():
+        if checkpoint_id is None:
+            continue
+        try:
+            return load(settings, registry, checkpoint_id, log, packed, pointer)
+        except UNUSABLE:
+            logger.exception("checkpoint %s cannot be served", checkpoint_id)
+    return Served(live.init(settings.train, settings.kinds), Catalogue(), LogClock(), log.log_id)
+
+
+def load(
+    settings: Settings, registry: Registry, checkpoint_id: str, log: Log, packed: Path | None, pointer: Promoted | None
+) -> Served:
+    """A checkpoint with its live state, which is yet to read on. Raises one of UNUSABLE.
+
+    Beside another log than the one it was learnt from it keeps its state and takes that log in from offset 0.
+    """
+    manifest = registry.manifest(checkpoint_id)
+    model, state = checkpoints.load(registry, checkpoint_id)
+    catalogue = Catalogue()
+    if packed is not None:
+        state = storage.load(packed / STATE, model.config, settings.kinds)
+        catalogue.read(pq.read_table(packed / CATALOGUE))
+    same = manifest.log_id == log.log_id
+    if same:
+        read_catalogue(catalogue, log, state.offset, settings)
+    else:
+        state.offset = 0
+    return Served(
+        state,
+        catalogue,
+        LogClock(round(state.clock * 1e6), manifest.created_at) if state.clock else LogClock(),
+        manifest.log_id,
+        model,
+        checkpoint_id,
+        manifest.watermark if same else 0,
+        pointer.promoted_at if pointer else manifest.created_at,
+        time.time_ns() // 1_000,
+    )
+
+
+def read_catalogue(catalogue: Catalogue, log: Log, end: int, settings: Settings) -> None:
+    """Take in the catalogue rows before `end`: the live state keeps what items are about, not what they are called."""
+    for records in log.batches(0, end, READ_ROWS):
+        rows = [record for record in records if record.kind == "item"]
+        if rows:
+            catalogue.take(parse(rows, settings.kinds).items)

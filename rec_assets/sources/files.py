@@ -1,0 +1,118 @@
+"""Files dropped into data/landing: each is taken whole, exactly once, or not at all."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from rec_assets import durable
+from rec_assets.log import Draft, Log
+from rec_assets.settings import Settings
+from rec_assets.sources.mapping import ColumnMapping
+from rec_assets.sources.rows import BrokenFile, open_rows
+from rec_assets.sources.source import Collected, Progress
+
+BULK_ROWS = 50_000  # a file with more rows becomes a Parquet segment of its own
+REPORT_ROWS = 10_000
+UNFINISHED = (".part", ".tmp")
+
+
+class StillWritten(Exception):
+    """A file changed while it was read."""
+
+
+class LandedFiles:
+    """The folder as a source. Each file has a position of its own: source "file:<sha256>", position {name, rows}."""
+
+    def __init__(self, landing_dir: Path, mapping: ColumnMapping | None = None) -> None:
+        self.landing_dir, self.mapping = landing_dir, mapping or ColumnMapping()
+
+    def collect(self, log: Log, progress: Progress | None = None) -> list[Collected]:
+        """Append the files that wait, in the order of their names, and move each to done/ or failed/."""
+        return [self._take(path, log, progress) for path in waiting(self.landing_dir)]
+
+    def _take(self, path: Path, log: Log, progress: Progress | None) -> Collected:
+        seen, sha256, head = _state(path), durable.sha256(path), log.head()
+        source = f"file:{sha256}"
+        if log.position(source) is not None:  # stored, and killed before the file was moved; or dropped in twice
+            _move(path, self.landing_dir / "done", sha256)
+            return Collected(path.name, 0, head, head)
+        try:
+            columns, rows = open_rows(path)
+            mapping = self.mapping.of(columns, path.name)
+            start, end, records = _append(
+                _reported(map(mapping.draft, rows), path, seen, progress), log, source, path.name
+            )
+        except StillWritten:
+            return Collected(path.name, 0, head, head)
+        except BrokenFile as error:
+            _refuse(path, self.landing_dir / "failed", sha256, error)
+            return Collected(path.name, 0, head, head, str(error))
+        _move(path, self.landing_dir / "done", sha256)
+        return Collected(path.name, records, start, end)
+
+
+def waiting(landing_dir: Path) -> list[Path]:
+    """The files that can be taken, in the order of their names: none that is still written under another name."""
+    if not landing_dir.is_dir():
+        return []
+    paths = (path for path in landing_dir.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in paths if path.is_file() and not path.name.lower().endswith(UNFINISHED))
+
+
+def collect_landed(settings: Settings, log: Log, progress: Progress | None = None) -> list[Collected]:
+    """Take all files that wait in the landing folder of this installation."""
+    return LandedFiles(settings.landing_dir).collect(log, progress)
+
+
+def _append(drafts: Iterator[Draft], log: Log, source: str, name: str) -> tuple[int, int, int]:
+    """(start, end, new records) of a file's drafts, stored with the file's position in one transaction."""
+
+    def position(rows: int) -> str:
+        return msgspec.json.encode({"name": name, "rows": rows}).decode()
+
+    first = list(itertools.islice(drafts, BULK_ROWS + 1))
+    if len(first) > BULK_ROWS:
+        start, end = log.append_bulk(itertools.chain(first, drafts), source, position)
+        return start, end, end - start
+    head = log.head()
+    new = {offset for offset in log.append(first, source, position(len(first))) if offset >= head}
+    return min(new, default=head), max(new, default=head - 1) + 1, len(new)
+
+
+def _reported(drafts: Iterator[Draft], path: Path, seen: tuple[int, int], progress: Progress | None) -> Iterator[Draft]:
+    """The same drafts; StillWritten at their end if the file is no longer what was seen."""
+    rows = 0
+    for rows, draft in enumerate(drafts, 1):
+        yield draft
+        if progress is not None and rows % REPORT_ROWS == 0:
+            progress(path.name, rows)
+    if _state(path) != seen:
+        raise StillWritten
+    if progress is not None:
+        progress(path.name, rows)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _refuse(path: Path, failed_dir: Path, sha256: str, error: BrokenFile) -> None:
+    failed_dir.mkdir(exist_ok=True)
+    note = _target(path, failed_dir, sha256)
+    durable.replace(note.with_name(f"{note.name}.error.txt"), f"{error}\n".encode())
+    _move(path, failed_dir, sha256)
+
+
+def _move(path: Path, directory: Path, sha256: str) -> None:
+    directory.mkdir(exist_ok=True)
+    path.replace(_target(path, directory, sha256))
+    durable.sync(directory)
+
+
+def _target(path: Path, directory: Path, sha256: str) -> Path:
+    """Where the file goes: under its own name, unless another file has that already."""
+    target = directory / path.name
+    return directory / f"{sha256[:8]}-{path.name}" if target.exists() else target

@@ -1,0 +1,195 @@
+"""The tables of one micro-batch: one op, one transaction, and the checks that training waits for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from rec_assets.log import Log
+from rec_assets.registry import Registry
+from rec_assets.resources import Checkpoints, EventLog, Warehouse
+from rec_assets.settings import Settings
+from rec_assets.tables import checks, finish, freshness, ledger, rebuild, status, warehouse, write
+
+COMMON: dict[str, Any] = {"group_name": "tables", "owners": ["team:recommender"], "kinds": {"duckdb"}}
+LOOKED_AT = 100  # newest micro-batches in which the last promoted one is looked for
+KINDS = """
+select event, count(*) from interactions where log_offset >= $start and log_offset < $end group by event order by 2 desc
+"""
+REASONS = """
+select reason, count(*) from rejected_events where log_offset >= $start and log_offset < $end
+group by reason order by 2 desc
+"""
+
+
+class MicroBatch(dg.Config):
+    """Offsets [start, end) of the log that are asked for. What is done follows from the ledger; see `choose`."""
+
+    start: int | None = None
+    end: int | None = None  # neither is given: what comes next, at most one micro-batch
+
+
+def choose(
+    con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, end: int | None, batch_events: int
+) -> tuple[int, int] | None:
+    """The range to store now, or None where there is nothing to do.
+
+    One that was stored but not yet settled comes first, exactly as it is: so a run that is asked for late or twice
+    cannot cut ranges anew, and nothing is learnt twice. Else the next range begins where the ledger ends, up to `end`
+    or at most `batch_events` further.
+    """
+    settle(con, registry)
+    for line in ledger.lines(con, newest=LOOKED_AT):
+        if line.state == "stored":
+            return line.start, line.end
+    start, head, pointer = ledger.end(con), log.head(), registry.pointer()
+    if pointer is not None and pointer.log_id == log.log_id and pointer.watermark > start:
+        return start, pointer.watermark  # the tables were lost: what was learnt is only stored again
+    # The first checkpoint is learnt from all there is.
+    most = head if pointer is None else start + batch_events
+    stop = min(head, most if end is None else end)
+    return (start, stop) if start < stop else None
+
+
+def settle(con: duckdb.DuckDBPyConnection, registry: Registry) -> None:
+    """Where the ledger's last promoted line is not what is promoted, bring it in line.
+
+    A run was killed between the two, or a person rolled back.
+    """
+    pointer = registry.pointer()
+    if pointer is None or warehouse.log_id(con) != pointer.log_id:
+        return
+    promoted = [line.checkpoint for line in ledger.lines(con, newest=LOOKED_AT) if line.state == "promoted"]
+    if promoted[-1:] != [pointer.id]:
+        finish.settle(con, pointer.id, registry.manifest(pointer.id).learnt, pointer.promoted_at)
+
+
+def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settings: Settings) -> status.Status:
+    """Measure how long events waited and write status.json: the end of every run."""
+    now, pointer = warehouse.microseconds(), registry.pointer()
+    freshness.measure(con, log, settings.spool_path, now)
+    built = status.build(con, pointer.id if pointer else None, pointer.watermark if pointer else None, now)
+    status.write(settings.status_path, built)
+    return built
+
+
+@dg.multi_asset(
+    name="tables",
+    specs=[
+        dg.AssetSpec("rejected_events", deps=["log"], description="Records that were not accepted, and why.", **COMMON),
+        dg.AssetSpec(
+            "interactions",
+            deps=["log"],
+            description="What people did with items: one row per accepted event.",
+            **COMMON,
+        ),
+        dg.AssetSpec("users", deps=["log"], description="Every user that a record named, with attributes.", **COMMON),
+        dg.AssetSpec("items", deps=["log"], description="The catalogue: title, categories, attributes.", **COMMON),
+        dg.AssetSpec(
+            "micro_batches",
+            deps=["log"],
+            description="The ledger: one row per range of offsets, and what became of it.",
+            **COMMON,
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "schema_holds",
+            asset="interactions",
+            blocking=True,
+            description="Columns, types and values are as they must be.",
+        ),
+        dg.AssetCheckSpec(
+            "each_event_counts_once",
+            asset="interactions",
+            blocking=True,
+            description="A repeated event would be learnt twice, so training waits for this.",
+        ),
+    ],
+    pool="duckdb",
+)
+def tables(
+    context: dg.AssetExecutionContext,
+    config: MicroBatch,
+    log: EventLog,
+    warehouse: Warehouse,
+    checkpoints: Checkpoints,
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Take a range of the log into the tables; running again changes nothing."""
+    settings, registry = Settings(), checkpoints.open()
+    with log.open() as records, warehouse.connect() as con:
+        batch = choose(con, records, registry, config.end, settings.batch_events)
+        if batch is None:
+            context.log.info("nothing new in the log")
+            start = end = ledger.end(con)
+            counts = write.Counts()
+        else:
+            start, end = batch
+            counts = write.write(con, records, start, end, settings.kinds, context.run_id)
+            settle(con, registry)
+        bounds = {"start": start, "end": end}
+        figures: dict[str, dict[str, Any]] = {
+            "interactions": {
+                "rows": counts.interactions,
+                "repeated": counts.repeated,
+                "late": counts.late,
+                "kinds": dict(con.execute(KINDS, bounds).fetchall()),
+            },
+            "rejected_events": {"rows": counts.rejected, "reasons": dict(con.execute(REASONS, bounds).fetchall())},
+            "users": {"rows": counts.users},
+            "items": {"rows": counts.items},
+            "micro_batches": {"rows": int(batch is not None), "events": counts.events},
+        }
+        place = {"start": start, "watermark": end}
+        for name, values in figures.items():
+            yield dg.MaterializeResult(asset_key=name, metadata=place | values)
+        for check, result in [
+            ("schema_holds", checks.schema(con, start, end)),
+            ("each_event_counts_once", checks.each_event_once(con, start, end)),
+        ]:
+            yield _check_result("interactions", check, result)
+
+
+def _check_result(asset: str, name: str, result: checks.Result) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {**result.figures, **({"offenders": result.offenders} if result.offenders else {})}
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=result.passed, metadata=metadata)
+
+
+@dg.asset_check(
+    asset="interactions", pool="duckdb", description="No event_id has two rows, in the whole table: read once an hour."
+)
+def each_event_counts_once_anywhere(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Reads everything, so it does not hold up a micro-batch."""
+    with warehouse.connect() as con:
+        return _check_result("interactions", "each_event_counts_once_anywhere", checks.each_event_once_anywhere(con))
+
+
+@dg.asset_check(
+    asset="micro_batches",
+    pool="duckdb",
+    description="No offset is left out or taken in twice, and the counts are right.",
+)
+def ranges_are_contiguous(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """What exactly-once rests on."""
+    with warehouse.connect() as con:
+        return _check_result("micro_batches", "ranges_are_contiguous", checks.ledger_contiguous(con))
+
+
+@dg.op(pool="duckdb", tags={"kind": "duckdb"})
+def rebuild_tables(
+    context: dg.OpExecutionContext, log: EventLog, warehouse: Warehouse, checkpoints: Checkpoints
+) -> int:
+    """Make all tables anew from the log, in a new file that takes the old one's place; checkpoints stay."""
+    settings, registry = Settings(), checkpoints.open()
+    pointer = registry.pointer()
+    with log.open() as records:
+        known = pointer.watermark if pointer is not None and pointer.log_id == records.log_id else None
+        end = rebuild.rebuild(
+            settings.warehouse_path, records, settings.kinds, context.run_id, settings.batch_events, end=known
+        )
+        with warehouse.connect() as con:
+            settle(con, registry)
+            publish(con, records, registry, settings)
+    context.add_output_metadata({"watermark": end})
+    return end

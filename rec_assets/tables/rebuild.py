@@ -1,0 +1,60 @@
+"""All tables again from the log, in a new file that takes the old one's place at once."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import duckdb
+
+from rec_assets import durable
+from rec_assets.log import Log
+from rec_assets.settings import Kind
+from rec_assets.tables import ledger, warehouse
+from rec_assets.tables.warehouse import microseconds
+from rec_assets.tables.write import write
+
+CARRIED = ("micro_batches", "prequential_metrics", "freshness")  # the log does not tell them
+
+
+def rebuild(
+    path: Path,
+    log: Log,
+    kinds: Mapping[str, Kind],
+    run_id: str,
+    batch_rows: int,
+    end: int | None = None,
+    clock: Callable[[], int] = microseconds,
+) -> int:
+    """Rebuild every table of the warehouse at `path` and return up to which offset.
+
+    The ledger is carried over with what became of each micro-batch, the rows are made anew. Where there is no warehouse
+    of this log, micro-batches of `batch_rows` offsets up to `end` (default: the log's head) are entered as stored.
+    """
+    fresh = path.with_name(f".rebuild-{path.name}")
+    for left in (fresh, Path(f"{fresh}.wal")):
+        left.unlink(missing_ok=True)
+    with warehouse.connect(fresh) as con:
+        ranges = _carry_over(con, path, log.log_id) if path.exists() else []
+        if not ranges:
+            stop = log.head() if end is None else end
+            ranges = [(start, min(start + batch_rows, stop)) for start in range(0, stop, batch_rows)]
+        for start, stop in ranges:
+            write(con, log, start, stop, kinds, run_id, clock)
+        upto = ledger.end(con)
+        con.execute("checkpoint")
+    durable.sync(fresh)
+    fresh.replace(path)
+    durable.sync(path.parent)
+    return upto
+
+
+def _carry_over(con: duckdb.DuckDBPyConnection, path: Path, log_id: str) -> list[tuple[int, int]]:
+    """Copy what the log does not tell, if it is of the same log, and return the ranges of its micro-batches."""
+    with warehouse.connect(path) as old:
+        if warehouse.log_id(old) != log_id:
+            return []
+        old.execute("checkpoint")  # leaves no write-ahead log that a new file could be mistaken to belong to
+    con.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as old (read_only)")  # attach takes no parameter
+    for table in CARRIED:
+        con.execute(f"insert into {table} by name select * from old.{table}")  # noqa: S608 - names of our own
+    con.execute("detach old")
+    return [(line.start, line.end) for line in ledger.lines(con)]

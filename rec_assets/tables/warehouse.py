@@ -1,0 +1,65 @@
+"""The DuckDB file. While one process writes it, no other can open it, not even to read."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from rec_assets.durable import NewerFormat
+
+FORMAT_VERSION = 1
+MEMORY = "1GB"  # DuckDB spills to disk above it
+SCHEMA = Path(__file__).with_name("schema.sql").read_text()
+
+
+def microseconds() -> int:
+    """Now, in µs since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def timestamp(at: int) -> datetime:
+    """µs since 1970 as the naive UTC time that the tables hold."""
+    # Not through a float of seconds, which would lose microseconds.
+    return datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000, tzinfo=None)
+
+
+def since_1970(moment: datetime) -> int:
+    """The µs of a naive UTC time."""
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def connect(path: Path | str) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse, or ":memory:", and make what is missing; NewerFormat if a newer program wrote it."""
+    con = duckdb.connect(
+        str(path),
+        config={
+            "memory_limit": MEMORY,
+            "autoinstall_known_extensions": "false",  # nothing is fetched behind the user's back
+        },
+    )
+    con.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
+    create(con)
+    return con
+
+
+def create(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables that are missing. NewerFormat leaves everything as it was."""
+    con.begin()
+    con.execute("create table if not exists warehouse (format_version integer, log_id varchar)")
+    versions = con.execute("select format_version from warehouse").fetchall()
+    if versions and versions[0][0] > FORMAT_VERSION:
+        con.rollback()
+        raise NewerFormat(
+            f"the warehouse has format {versions[0][0]}, this program reads up to {FORMAT_VERSION}: upgrade it"
+        )
+    con.execute(SCHEMA)
+    if not versions:
+        con.execute("insert into warehouse values ($version, null)", {"version": FORMAT_VERSION})
+    con.commit()
+
+
+def log_id(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The log that the tables were made from, or None while they are empty."""
+    [(found,)] = con.execute("select log_id from warehouse").fetchall()
+    return None if found is None else str(found)

@@ -1,0 +1,128 @@
+"""A range of the log into the tables, in one transaction."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from rec_assets import events
+from rec_assets.log import Log
+from rec_assets.settings import Kind
+from rec_assets.tables import ledger, warehouse
+from rec_assets.tables.warehouse import microseconds
+
+CHUNK_ROWS = 20_000  # records parsed at once
+HERE = Path(__file__).parent
+REJECTED = "insert into rejected_events by name " + (HERE / "rejected_events.sql").read_text()
+INTERACTIONS = "insert into interactions by name " + (HERE / "interactions.sql").read_text()
+USERS = (HERE / "users.sql").read_text()
+ITEMS = (HERE / "items.sql").read_text()
+
+
+class Counts(msgspec.Struct):
+    """What a range held."""
+
+    events: int = 0  # accepted
+    rejected: int = 0
+    interactions: int = 0  # rows of that table
+    repeated: int = 0  # accepted, but an earlier record had the event_id
+    late: int = 0
+    users: int = 0  # user records
+    items: int = 0  # item records
+
+
+def write(
+    con: duckdb.DuckDBPyConnection,
+    log: Log,
+    start: int,
+    end: int,
+    kinds: Mapping[str, Kind],
+    run_id: str,
+    clock: Callable[[], int] = microseconds,
+) -> Counts:
+    """Replace the rows of offsets [start, end) and their line of the ledger; running again changes nothing.
+
+    Memory is bounded by CHUNK_ROWS records. Raises ValueError where the range is empty, overlaps another micro-batch or
+    the tables are of another log. On any error everything is as it was.
+    """
+    if not 0 <= start < end <= log.head():
+        raise ValueError(f"offsets [{start}, {end}) are no range of a log that holds [0, {log.head()})")
+    con.begin()
+    try:
+        counts = _replace(con, log, start, end, kinds, run_id, clock)
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
+    return counts
+
+
+def _replace(
+    con: duckdb.DuckDBPyConnection,
+    log: Log,
+    start: int,
+    end: int,
+    kinds: Mapping[str, Kind],
+    run_id: str,
+    clock: Callable[[], int],
+) -> Counts:
+    ledger.claim(con, log.log_id, start, end)
+    bounds = {"start": start, "end": end}
+    con.execute("delete from rejected_events where log_offset >= $start and log_offset < $end", bounds)
+    con.execute("delete from interactions where log_offset >= $start and log_offset < $end", bounds)
+    con.register("kinds", _kinds_table(kinds))
+    counts, told_at = Counts(), ledger.clock_before(con, start)
+    for records in log.batches(start, end, CHUNK_ROWS):
+        told_at = _take_in(con, events.parse(records, kinds), told_at, counts)
+    con.unregister("kinds")
+    query = "select count(*) filter (late) from interactions where log_offset >= $start and log_offset < $end"
+    [(counts.late,)] = con.execute(query, bounds).fetchall()
+    ledger.enter(con, log.log_id, start, end, counts, told_at, run_id, warehouse.timestamp(clock()))
+    return counts
+
+
+def _take_in(
+    con: duckdb.DuckDBPyConnection, parsed: events.Parsed, told_at: datetime | None, counts: Counts
+) -> datetime | None:
+    """Add one chunk to the tables and to `counts`; returns the latest occurred_at up to its end."""
+    arrow = {
+        "events": parsed.events.to_arrow(),
+        "rejected": parsed.rejected.to_arrow(),
+        "item_records": parsed.items.to_arrow(),
+        "user_records": parsed.users.to_arrow(),
+    }
+    for name, table in arrow.items():
+        con.register(name, table)
+    if arrow["rejected"].num_rows:
+        con.execute(REJECTED)
+    if arrow["events"].num_rows:
+        query = "select min(occurred_at), max(occurred_at), count(item_id) from events"
+        [(first, last, with_item)] = con.execute(query).fetchall()
+        [(rows,)] = con.execute(INTERACTIONS, {"clock": told_at, "first": first, "last": last}).fetchall()
+        counts.interactions += rows
+        counts.repeated += with_item - rows
+        told_at = last if told_at is None else max(told_at, last)
+    if arrow["events"].num_rows or arrow["user_records"].num_rows:
+        con.execute(USERS)
+    if arrow["events"].num_rows or arrow["item_records"].num_rows:
+        con.execute(ITEMS)
+    for name in arrow:
+        con.unregister(name)
+    counts.events += arrow["events"].num_rows
+    counts.rejected += arrow["rejected"].num_rows
+    counts.items += arrow["item_records"].num_rows
+    counts.users += arrow["user_records"].num_rows
+    return told_at
+
+
+def _kinds_table(kinds: Mapping[str, Kind]) -> pa.Table:
+    return pa.table(
+        {
+            "event": pa.array(list(kinds), pa.string()),
+            "weight": pa.array([kind.weight for kind in kinds.values()], pa.float32()),
+            "target": pa.array([kind.target for kind in kinds.values()], pa.bool_()),
+        }
+    )

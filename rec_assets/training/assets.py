@@ -1,0 +1,136 @@
+"""One micro-batch, tested and then learnt from: a candidate checkpoint, and the gate that promotion waits for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from rec_assets.log import Log
+from rec_assets.registry import Manifest, Registry
+from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
+from rec_assets.settings import Settings
+from rec_assets.tables import finish, ledger
+from rec_assets.tables.assets import LOOKED_AT, publish
+from rec_assets.tables.ledger import Line
+
+SHOWN = ("hit@20", "ndcg@10", "mrr")
+RECENT = 10  # checkpoints among which one that was learnt before a kill is looked for
+
+
+class Candidate(NamedTuple):
+    """What was learnt from a micro-batch, now or before a kill."""
+
+    checkpoint: str
+    parent: str | None
+    metrics: Mapping[str, Mapping[str, float]]  # system -> figures
+    passed: bool
+    reason: str
+    figures: Mapping[str, float]  # of the gate
+    seconds: Mapping[str, float]
+
+
+def unsettled(lines: list[Line]) -> Line | None:
+    """The micro-batch to learn: the first that is stored and no more."""
+    return next((line for line in lines if line.state == "stored"), None)
+
+
+def find(registry: Registry, log: Log, start: int, end: int) -> Manifest | None:
+    """A candidate for exactly this range and the promoted parent that a killed run has left, or None."""
+    parent = registry.promoted()
+    for checkpoint_id in reversed(registry.ids()[-RECENT:]):
+        found = registry.manifest(checkpoint_id)
+        if (found.parent, found.start, found.end, found.log_id) == (parent, start, end, log.log_id):
+            return found
+    return None
+
+
+@dg.asset(
+    deps=["interactions", "users", "items", "micro_batches"],
+    group_name="training",
+    kinds={"jax", "safetensors"},
+    owners=["team:recommender"],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "gate",
+            asset="checkpoint",
+            blocking=True,
+            description="Finite numbers, a normal batch, and no worse than the parent on events that both have learnt.",
+        )
+    ],
+    pool="duckdb",
+)
+def checkpoint(
+    context: dg.AssetExecutionContext, log: EventLog, warehouse: Warehouse, checkpoints: Checkpoints, learner: Learner
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """A candidate: the promoted checkpoint, tested on a micro-batch that it had not seen, then trained on it."""
+    registry = checkpoints.open()
+    with log.open() as records:
+        with warehouse.connect() as con:
+            line = unsettled(ledger.lines(con, newest=LOOKED_AT))
+        if line is None:
+            context.log.info("every micro-batch is settled: nothing to learn")
+            yield dg.MaterializeResult(metadata={"checkpoint": registry.promoted() or "none"})
+            yield dg.AssetCheckResult(check_name="gate", passed=True, metadata={"reason": "nothing was learnt"})
+            return
+        candidate = _learn(context, learner, find(registry, records, line.start, line.end), line)
+        with warehouse.connect() as con:
+            finish.trained(con, line.start, line.end, candidate.checkpoint, candidate.metrics)
+            if not candidate.passed:
+                registry.refuse(candidate.checkpoint, candidate.reason)
+                finish.refused(con, line.start, line.end, candidate.checkpoint, candidate.reason)
+                publish(con, records, registry, Settings())
+    yield dg.MaterializeResult(metadata=_metadata(candidate, line))
+    figures = {name: float(value) for name, value in candidate.figures.items() if value == value}
+    yield dg.AssetCheckResult(
+        check_name="gate", passed=candidate.passed, metadata={"reason": candidate.reason, **figures}
+    )
+
+
+def _learn(context: dg.AssetExecutionContext, learner: Learner, earlier: Manifest | None, line: Line) -> Candidate:
+    if earlier is not None:
+        context.log.info("%s was learnt from this range before a run was killed", earlier.id)
+        gate = earlier.extra["gate"]
+        metrics = {system: _numbers(figures) for system, figures in earlier.extra["metrics"].items()}
+        figures = _numbers(gate["figures"])
+        return Candidate(earlier.id, earlier.parent, metrics, gate["passed"], gate["reason"], figures, {})
+    with learner.open() as trainer:
+        learnt = trainer.learn(line.start, line.end)
+    gate = learnt.gate
+    return Candidate(
+        learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds
+    )
+
+
+def _numbers(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """JSON has no nan: it comes back as null."""
+    return {name: float("nan") if value is None else value for name, value in figures.items()}
+
+
+def _metadata(candidate: Candidate, line: Line) -> dict[str, Any]:
+    return {
+        "checkpoint": candidate.checkpoint,
+        "parent": candidate.parent or "none: the first",
+        "start": line.start,
+        "watermark": line.end,
+        **{f"{name}_seconds": float(seconds) for name, seconds in candidate.seconds.items()},
+        **{
+            f"{system}_{name.replace('@', '')}": float(figures[name])
+            for system, figures in candidate.metrics.items()
+            for name in SHOWN
+            if name in figures and figures[name] == figures[name]
+        },
+        "prequential_test": dg.MetadataValue.md(_table(candidate.metrics)),
+    }
+
+
+def _table(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """All figures of all systems as a Markdown table, a system a column."""
+    systems = list(metrics)
+    names = list(dict.fromkeys(name for figures in metrics.values() for name in figures))
+    if not names:
+        return "nothing was scored"
+    lines = [f"| | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    for name in names:
+        cells = [f"{metrics[system][name]:.4g}" if name in metrics[system] else "–" for system in systems]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""What a micro-batch gives to learn from: pieces of it, and stretches of the histories it made longer."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.features import histories
+from rec_assets.features.state import EventArrays, LiveState
+from rec_assets.training import online, stretches
+from rec_assets.training.model import Model
+from rec_assets.training.stretches import Stretches
+
+TARGETS = 25  # at most, of one stretch of a micro-batch: it knows as many events before them
+
+
+def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
+    """Events [start, end) of a batch and the catalogue rows that come before each of them; the last piece has the rest."""
+    last = end == len(arrays.user)
+    inside = [row for row in arrays.descriptions if start <= row.before < end or (last and row.before >= end)]
+    return arrays._replace(
+        user=arrays.user[start:end],
+        item=arrays.item[start:end],
+        weight=arrays.weight[start:end],
+        target=arrays.target[start:end],
+        time=arrays.time[start:end],
+        descriptions=[row._replace(before=row.before - start) for row in inside],
+    )
+
+
+def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stretches:
+    """Each event of the batch as a target once, with what came before it. The batch has been taken into the state."""
+    counted = arrays.user[(arrays.item >= 0) & (arrays.weight > 0)]
+    users, counts = np.unique(counted, return_counts=True)
+    if not len(users):
+        return stretches.empty(window)
+    items, times = histories.last(state, users, window + 1 + int(counts.max()))
+    kept = (items >= 0).sum(axis=1)
+    parts = []
+    for row, count in enumerate(counts):
+        fresh = min(int(count), int(kept[row]))
+        own = items.shape[1] - min(int(kept[row]), window + 1 + fresh)
+        parts.append(stretches.cut(items[row, own:], times[row, own:], fresh, window, TARGETS))
+    return stretches.join(parts, window)
+
+
+def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator) -> float:
+    """Learn a batch's stretches `passes` times, each time mixed with as many replayed targets. Loss of the first pass."""
+    model.store.admit(fresh.items)  # also where nothing is to be predicted
+    window, rate = model.config.window, model.config.encoder_update_rate
+    losses = []
+    for _ in range(passes):
+        replayed = model.replay.some_stretches(max(fresh.targets() // (window // 2), 1), rng)
+        mixed = stretches.join([fresh, tail(replayed, window // 2)], window)
+        losses.append(online.learn_stretches(model, mixed.take(rng.permutation(len(mixed.first))), (rate, rate), rng))
+    return losses[0]
+
+
+def tail(replayed: Stretches, targets: int) -> Stretches:
+    """Of each stretch only the newest so many events as targets."""
+    first = np.maximum(replayed.first, replayed.items.shape[1] - targets).astype(np.int32)
+    return replayed._replace(first=first)
+
+
+def events_learnt(arrays: EventArrays) -> int:
+    """How many events of the batch enter histories, and so the encoder's loss."""
+    return int(np.sum((arrays.item >= 0) & (arrays.weight > 0)))
+
+
+Index = npt.NDArray[np.int64]
+
+
+def spread(index: Index, number: int) -> Index:
+    """At most `number` of an ascending index, evenly spread over it."""
+    if len(index) <= number:
+        return index
+    return index[np.linspace(0, len(index) - 1, number).astype(np.int64)]

@@ -1,0 +1,55 @@
+"""One micro-batch: tested, then learnt from. The same for the pipeline and for the evaluation."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.features.state import EventArrays, LiveState
+from rec_assets.training import batches, examples, online, prequential
+from rec_assets.training.model import Model
+from rec_assets.training.prequential import SYSTEMS, Reference, Tested
+
+
+class Cycle(NamedTuple):
+    """What one micro-batch gave."""
+
+    tested: Tested
+    losses: dict[str, float]  # nats, before each step
+    seconds: dict[str, float]
+
+
+def run(
+    model: Model,
+    reference: Reference | None,
+    state: LiveState,
+    arrays: EventArrays,
+    index: npt.NDArray[np.int64],
+    systems: Sequence[str] = SYSTEMS,
+) -> Cycle:
+    """Score the events of `index`, then learn the whole batch, in place; the same state and batch give the same model."""
+    began = time.perf_counter()
+    tested = prequential.run(model, reference, state, arrays, index, systems)
+    scored = time.perf_counter()
+    rng = np.random.default_rng((model.config.seed, model.row_steps, model.events))
+    losses = learn(model, state, arrays, tested, rng)
+    return Cycle(tested, losses, {"test": scored - began, "train": time.perf_counter() - scored})
+
+
+def learn(
+    model: Model, state: LiveState, arrays: EventArrays, tested: Tested, rng: np.random.Generator
+) -> dict[str, float]:
+    """Learn a batch that the state has taken in; its tested events are the ranker's examples, mixed with as many replayed."""
+    config = model.config
+    fresh = batches.fresh_stretches(state, arrays, config.window)
+    losses = {"encoder": batches.learn_encoder(model, fresh, config.update_passes, rng)}
+    chosen = examples.standardise(examples.thin(tested.candidates, rng), model.scaling)
+    mixed = examples.join([chosen, model.replay.some_examples(len(chosen.target), rng)])
+    rate = (config.ranker_update_rate, config.ranker_update_rate)
+    losses["ranker"] = online.learn_examples(model, mixed, rate, rng)
+    model.replay.add_stretches(fresh, rng)
+    model.replay.add_examples(chosen, rng)
+    model.events += batches.events_learnt(arrays)
+    return losses

@@ -1,0 +1,116 @@
+"""The ranker's training material: what was to choose from, and what was chosen."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.models import ranker
+from rec_assets.ranking import Candidates
+
+HARD, DRAWN = 64, 64  # of an event's candidates: the first in their order, and so many of the others, by chance
+KEPT = HARD + DRAWN
+LEVELS = 127 / ranker.CLIP  # standardised inputs are kept in 8 bits: a step is .04 of a standard deviation
+
+
+class Choices(NamedTuple):
+    """n events whose item was a candidate, as they were at that moment."""
+
+    features: npt.NDArray[np.float32]  # [n, KEPT, F]
+    context: npt.NDArray[np.float32]  # [n, K]
+    correction: npt.NDArray[np.float32]  # [n, KEPT] log of how many candidates one stands for, -inf on padding
+    target: npt.NDArray[np.int32]  # [n] column of the chosen one
+
+
+class Examples(NamedTuple):
+    """Choices with standardised inputs, small enough to be kept with the checkpoint."""
+
+    features: npt.NDArray[np.int8]  # [n, KEPT, F]
+    context: npt.NDArray[np.int8]  # [n, K]
+    correction: npt.NDArray[np.float32]  # [n, KEPT]
+    target: npt.NDArray[np.int32]  # [n]
+
+    def take(self, index: npt.NDArray[np.int64]) -> "Examples":
+        """Those of an index."""
+        return Examples(*(column[index] for column in self))
+
+
+def empty(features: int, context: int) -> Examples:
+    """No examples."""
+    return Examples(
+        np.empty((0, KEPT, features), np.int8),
+        np.empty((0, context), np.int8),
+        np.empty((0, KEPT), np.float32),
+        np.empty(0, np.int32),
+    )
+
+
+def thin(candidates: Candidates, rng: np.random.Generator) -> Choices:
+    """Choices from candidates; events whose item is none of them are left out.
+
+    The softmax over what is kept estimates the one over all: a candidate that was drawn stands for those that were not.
+    """
+    events = np.flatnonzero(candidates.target >= 0)
+    items, target = candidates.items[events], candidates.target[events]
+    count, width = items.shape
+    hard = min(HARD, width)
+    chance = rng.random((count, width))
+    chance[:, :hard] = -1.0
+    chance[items < 0] = 2.0
+    row = np.arange(count)
+    chance[row, target] = -2.0
+    kept = np.argsort(chance, axis=1)[:, :KEPT]  # the target is the first
+    left = np.maximum((items >= 0).sum(axis=1) - hard, 0)
+    drawn = np.clip((items >= 0).sum(axis=1) - hard, 1, KEPT - hard)
+    stands_for = np.where(kept < hard, 0.0, np.log(np.maximum(left, 1) / drawn)[:, None])
+    stands_for[:, 0] = 0.0
+    correction = np.where(np.take_along_axis(items, kept, axis=1) >= 0, stands_for, -np.inf).astype(np.float32)
+    padding = KEPT - kept.shape[1]
+    return Choices(
+        np.pad(candidates.features[events[:, None], kept], ((0, 0), (0, padding), (0, 0))),
+        candidates.context[events],
+        np.pad(correction, ((0, 0), (0, padding)), constant_values=-np.inf),
+        np.zeros(count, np.int32),
+    )
+
+
+def scaling(choices: list[Choices]) -> ranker.Scaling:
+    """What standardises these choices' inputs; an input that never varies is left out by a scale of 0."""
+    rows = np.concatenate([each.features[np.isfinite(each.correction)] for each in choices])
+    context = np.concatenate([each.context for each in choices])
+    spread, context_spread = rows.std(axis=0, dtype=np.float64), context.std(axis=0, dtype=np.float64)
+    return ranker.Scaling(
+        rows.mean(axis=0, dtype=np.float64).astype(np.float32),  # type: ignore[arg-type]
+        np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32),  # type: ignore[arg-type]
+        context.mean(axis=0, dtype=np.float64).astype(np.float32),  # type: ignore[arg-type]
+        np.where(context_spread > 1e-6, 1 / np.maximum(context_spread, 1e-6), 0.0).astype(np.float32),  # type: ignore[arg-type]
+    )
+
+
+def standardise(choices: Choices, scaling: ranker.Scaling) -> Examples:
+    """Examples of these choices."""
+    features = (choices.features - np.asarray(scaling.feature_mean)) * np.asarray(scaling.feature_scale)
+    context = (choices.context - np.asarray(scaling.context_mean)) * np.asarray(scaling.context_scale)
+    return Examples(_levels(features), _levels(context), choices.correction, choices.target)
+
+
+def _levels(x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+    return np.rint(np.clip(x, -ranker.CLIP, ranker.CLIP) * LEVELS).astype(np.int8)
+
+
+def join(parts: list[Examples]) -> Examples:
+    """All of them, in order; at least one part."""
+    return Examples(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def step_batch(examples: Examples, size: int) -> ranker.Batch:
+    """A batch of `size` examples, padded with weight 0."""
+    count = len(examples.target)
+    padded = Examples(*(np.concatenate([x, np.zeros((size - count, *x.shape[1:]), x.dtype)]) for x in examples))
+    return ranker.Batch(
+        features=padded.features,  # type: ignore[arg-type]
+        context=padded.context,  # type: ignore[arg-type]
+        correction=padded.correction,  # type: ignore[arg-type]
+        target=padded.target,  # type: ignore[arg-type]
+        weight=(np.arange(size) < count).astype(np.float32),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,112 @@
+"""May this candidate be served: finite numbers, a normal batch, and no worse than its parent on what both have learnt."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.training import examples as example_arrays
+from rec_assets.training.examples import Examples
+from rec_assets.training.model import Model
+from rec_assets.training.online import choose_rows, example_losses, padded, slots, stretch_losses
+from rec_assets.training.stretches import Stretches, step_batches
+
+Z = 3.0
+LEAST = 30  # losses, below which a difference says nothing
+MIX_EVENTS, MIX_SHARE = 200, 0.5  # in a batch of so many events no item may have more than this share
+EVENTS_PER_STEP = 128
+
+
+class Gate(NamedTuple):
+    """The decision, in words, and what it rests on."""
+
+    passed: bool
+    reason: str
+    figures: dict[str, float]
+
+
+class Replayed(NamedTuple):
+    """Material that parent and candidate have both learnt."""
+
+    stretches: Stretches
+    examples: Examples
+    size: int  # rows that the parent had: one that is new cannot count against the candidate
+
+
+class Losses(NamedTuple):
+    """One model's losses in nats on the same replayed material, in the same order."""
+
+    encoder: npt.NDArray[np.float64]
+    ranker: npt.NDArray[np.float64]
+
+
+def replayed(model: Model, number: int, rng: np.random.Generator) -> Replayed:
+    """A sample with at least `number` targets for each part of the model, or all there is."""
+    stretches = model.replay.some_stretches(number, rng)
+    targets = np.cumsum(stretches.items.shape[1] - stretches.first)
+    enough = int(np.searchsorted(targets, number)) + 1
+    stretches = stretches.take(np.arange(min(enough, len(targets))))
+    return Replayed(stretches, model.replay.some_examples(number, rng), model.store.size)
+
+
+def losses(model: Model, material: Replayed, seed: int) -> Losses:
+    """The model's losses; the same seed draws the same rows for parent and candidate."""
+    found: list[npt.NDArray] = [np.empty(0)]
+    if len(material.stretches.first):
+        rows, correction = choose_rows(model.store, material.stretches, material.size, np.random.default_rng(seed))
+        gathered = model.store.gather(rows)["value"]
+        content = padded(model.content_of(model.store.key_of[rows]), len(correction))
+        places = slots(rows, model.store.rows(material.stretches.items))
+        for batch in step_batches(material.stretches, places):
+            each = stretch_losses(model.dense, gathered, content, correction, batch)
+            found.append(np.asarray(each)[np.asarray(batch.weight) > 0])
+    ranked: list[npt.NDArray] = [np.empty(0)]
+    for start in range(0, len(material.examples.target), EVENTS_PER_STEP):
+        part = material.examples.take(np.arange(start, min(start + EVENTS_PER_STEP, len(material.examples.target))))
+        each = example_losses(model.ranker, example_arrays.step_batch(part, EVENTS_PER_STEP))
+        ranked.append(np.asarray(each)[: len(part.target)])
+    return Losses(np.concatenate(found).astype(np.float64), np.concatenate(ranked).astype(np.float64))
+
+
+def z_score(parent: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float:
+    """How many standard errors the candidate's mean loss lies above the parent's, event by event; 0 for too few events."""
+    worse = candidate - parent
+    if len(worse) < LEAST:
+        return 0.0
+    error = float(worse.std(ddof=1)) / len(worse) ** 0.5
+    return float(worse.mean()) / error if error > 0 else 0.0
+
+
+def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray[np.int32]) -> Gate:
+    """Decide. `items` are the keys of the batch that was learnt, -1 for events without one."""
+    counts = np.bincount(items[items >= 0]) if (items >= 0).any() else np.zeros(1, np.int64)
+    share = float(counts.max() / max(counts.sum(), 1))
+    figures = {
+        "encoder_z": z_score(parent.encoder, candidate.encoder),
+        "ranker_z": z_score(parent.ranker, candidate.ranker),
+        "encoder_loss": float(candidate.encoder.mean()) if len(candidate.encoder) else float("nan"),
+        "ranker_loss": float(candidate.ranker.mean()) if len(candidate.ranker) else float("nan"),
+        "replayed_targets": float(len(parent.encoder)),
+        "replayed_examples": float(len(parent.ranker)),
+        "largest_item_share": share,
+    }
+    finite = is_finite and bool(np.isfinite(candidate.encoder).all() and np.isfinite(candidate.ranker).all())
+    if not finite:
+        return Gate(False, "a weight or a loss is not a finite number", figures)
+    if counts.sum() >= MIX_EVENTS and share > MIX_SHARE:
+        return Gate(False, f"one item has {share:.0%} of the batch's events", figures)
+    for part in ("encoder", "ranker"):
+        if figures[f"{part}_z"] > Z:
+            z = figures[f"{part}_z"]
+            return Gate(
+                False, f"the {part}'s loss on replayed events is {z:.1f} standard errors above the parent's", figures
+            )
+    return Gate(True, "no worse on replayed events", figures)
+
+
+def is_finite(model: Model) -> bool:
+    """Whether every weight is a finite number."""
+    leaves = jax.tree.leaves((model.dense, model.ranker))
+    rows = (model.store.embedding["value"], model.store.bias["value"])
+    return all(bool(np.isfinite(np.asarray(x)).all()) for x in (*leaves, *rows))

@@ -1,0 +1,209 @@
+"""Reading one payload: what an event, an item and a user must look like, and what is said of one that does not.
+
+A good event is decoded and checked in about a microsecond. Whatever that fast path does not take is read a second time,
+field by field, which either accepts it too or says what is wrong with which field.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from rec_assets.settings import Kind
+
+ID_LENGTH = 256
+TITLE_LENGTH = 4_096
+CONTEXT_BYTES = 16_384
+PAYLOAD_BYTES = 1 << 20
+CATEGORIES_LIMIT = 256
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_US = 86_400_000_000
+EARLIEST_US = -25_567 * DAY_US  # 1900-01-01
+SHOWN_CHARACTERS = 120
+
+
+class InvalidEvent(ValueError):
+    """A payload that is no event: the field ("" for the whole), its value in printable form, and what is wrong."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        self.field, self.value, self.reason = field, printable(value), reason
+        super().__init__(f"{field}: {reason}: {self.value}" if field else f"{reason}: {self.value}")
+
+
+# (event_id, None where its source gave none; user_id; item_id; event; value or NaN; occurred_at in µs UTC; request_id;
+# context as JSON). A plain tuple: a named one would cost half as much again as all the rest.
+Event = tuple[str | None, str, str | None, str, float, int, str | None, str | None]
+
+
+def printable(value: object, limit: int = SHOWN_CHARACTERS) -> str:
+    """A value as a person can read it on one line, cut to `limit` characters."""
+    if isinstance(value, bytes):
+        value = value[: 4 * limit].decode(errors="backslashreplace")
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH)]
+
+
+class _Event(msgspec.Struct, gc=False):
+    user_id: _Id
+    event: str
+    item_id: _Id | None = None
+    event_id: _Id | None = None
+    value: float | None = None
+    occurred_at: datetime | float | None = None
+    request_id: _Id | None = None
+    context: msgspec.Raw = msgspec.Raw()
+
+
+class _Context(msgspec.Struct, gc=False):
+    context: msgspec.Raw = msgspec.Raw()
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_context = msgspec.json.Decoder(_Context).decode
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def read_event(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> Event:
+    """The event in a payload that was received at `received_at` (µs, UTC); raises InvalidEvent."""
+    try:
+        row = _decode_event(payload)
+        user, event, item, event_id, request = row.user_id, row.event, row.item_id, row.event_id, row.request_id
+        at = received_at if row.occurred_at is None else _micros(row.occurred_at)
+        context = bytes(row.context).decode() if row.context else None
+    except (*_UNREADABLE, OverflowError):
+        return _event_by_field(payload, received_at, kinds)
+    value = math.nan if row.value is None else row.value
+    if (
+        event in kinds
+        and EARLIEST_US <= at <= received_at + DAY_US
+        and user.isprintable()  # so no control character; others that are not printable are looked at one by one
+        and (item is None or item.isprintable())
+        and (event_id is None or event_id.isprintable())
+        and (request is None or request.isprintable())
+        and (row.value is None or math.isfinite(value))
+        and len(payload) <= CONTEXT_BYTES
+    ):
+        return event_id, user, item, event, value, at, request, None if context == "null" else context
+    return _event_by_field(payload, received_at, kinds)
+
+
+def _event_by_field(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> Event:
+    record = _object(payload)
+    user = _id(record, "user_id")
+    event = record.get("event")
+    if not isinstance(event, str) or event not in kinds:
+        known = ", ".join(kinds)
+        raise InvalidEvent("event", event, f"is missing; one of {known}" if event is None else f"is not one of {known}")
+    item = _id(record, "item_id") if record.get("item_id") is not None else None
+    event_id = _id(record, "event_id") if record.get("event_id") is not None else None
+    request = _id(record, "request_id") if record.get("request_id") is not None else None
+    value, at = _value(record.get("value")), _occurred_at(record.get("occurred_at"), received_at)
+    try:
+        context = bytes(_decode_context(payload).context).decode()
+    except UnicodeDecodeError:
+        raise InvalidEvent("context", payload, "is not UTF-8") from None
+    if len(context.encode()) > CONTEXT_BYTES:
+        raise InvalidEvent("context", context, f"is longer than {CONTEXT_BYTES} bytes")
+    return event_id, user, item, event, value, at, request, None if context in ("", "null") else context
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    if len(payload) > PAYLOAD_BYTES:
+        raise InvalidEvent("", payload, f"the payload is longer than {PAYLOAD_BYTES} bytes")
+    try:
+        record = _decode(payload)
+    except _UNREADABLE as error:
+        raise InvalidEvent("", payload, f"the payload is not JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise InvalidEvent("", payload, "the payload is not a JSON object")
+    return record
+
+
+def _id(record: dict[str, Any], field: str) -> str:
+    value = record.get(field)
+    if value is None:
+        raise InvalidEvent(field, None, "is missing")
+    if not isinstance(value, str):
+        raise InvalidEvent(field, value, "is not a string")
+    if not 1 <= len(value) <= ID_LENGTH:
+        raise InvalidEvent(field, value, f"has {len(value)} characters; 1 to {ID_LENGTH} are allowed")
+    if any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
+        raise InvalidEvent(field, value, "has a control character")
+    return value
+
+
+def _value(value: object) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidEvent("value", value, "is not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidEvent("value", str(value), "is not finite")
+    return number
+
+
+def _occurred_at(value: object, received_at: int) -> int:
+    if value is None:
+        return received_at
+    try:
+        at = read_micros(value)
+    except (ValueError, OverflowError):
+        reason = "is neither an ISO 8601 time nor seconds, ms or µs since 1970"
+        raise InvalidEvent("occurred_at", value, reason) from None
+    if at > received_at + DAY_US:
+        raise InvalidEvent("occurred_at", value, "is more than a day ahead of the time it was received")
+    if at < EARLIEST_US:
+        raise InvalidEvent("occurred_at", value, "is before 1900")
+    return at
+
+
+def read_micros(value: object) -> int:
+    """An occurred_at in µs since 1970, UTC; raises ValueError or OverflowError for what is no time."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is no time")
+    return _micros(datetime.fromisoformat(value) if isinstance(value, str) else value)
+
+
+def _micros(time: datetime | float) -> int:
+    """µs since 1970. A time without a zone is UTC; a number's unit is told by its magnitude (seconds until 5138)."""
+    if isinstance(time, datetime):
+        since: timedelta = (time if time.tzinfo else time.replace(tzinfo=UTC)) - EPOCH
+        return since.days * DAY_US + since.seconds * 1_000_000 + since.microseconds
+    size = abs(time)
+    return round(time * 1e6) if size < 1e11 else round(time * 1e3) if size < 1e14 else round(time)
+
+
+def read_item(payload: bytes) -> tuple[str, str | None, list[str], str]:
+    """(item_id, title, categories, JSON of all else) of an item's payload; raises InvalidEvent."""
+    record = _object(payload)
+    item_id, title, categories = _id(record, "item_id"), record.pop("title", None), record.pop("categories", None)
+    del record["item_id"]
+    if title is not None and not (isinstance(title, str) and len(title) <= TITLE_LENGTH):
+        raise InvalidEvent("title", title, f"is not a text of at most {TITLE_LENGTH} characters")
+    if categories is None:
+        categories = []
+    if not (isinstance(categories, list) and all(isinstance(category, str) for category in categories)):
+        raise InvalidEvent("categories", categories, "is not a list of texts")
+    if len(categories) > CATEGORIES_LIMIT:
+        raise InvalidEvent("categories", categories, f"has more than {CATEGORIES_LIMIT} entries")
+    return item_id, title, categories, _encode(record).decode()
+
+
+def read_user(payload: bytes) -> tuple[str, str]:
+    """(user_id, JSON of all else) of a user's payload; raises InvalidEvent."""
+    record = _object(payload)
+    user_id = _id(record, "user_id")
+    del record["user_id"]
+    return user_id, _encode(record).decode()

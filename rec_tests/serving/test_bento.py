@@ -1,0 +1,92 @@
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+import yaml
+from live_service import Server, fill, learn
+
+from rec_assets.cli.serve import environment
+from rec_assets.settings import Settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def bentoml(home, *arguments, settings, cwd=None):
+    env = environment(settings, 1) | {"BENTOML_HOME": str(home)}
+    run = subprocess.run([sys.executable, "-m", *arguments], env=env, capture_output=True, text=True, cwd=cwd)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Settings of an installation with a promoted checkpoint, and what users get from it."""
+    from live_service import settings_in
+
+    settings = settings_in(tmp_path_factory.mktemp("trained"))
+    log = fill(settings)
+    checkpoint = learn(settings, 0, log.head())
+    log.close()
+    server = Server(settings).wait()
+    lists = {user: server.recommend(user_id=user, k=5)["items"] for user in ("u1", "u2", "u3")}
+    server.stop()
+    return settings, checkpoint, lists
+
+
+def test_an_exported_bento_serves_its_checkpoint_beside_an_empty_log(trained, tmp_path):
+    settings, checkpoint, lists = trained
+    home, unpacked, empty = tmp_path / "home", tmp_path / "unpacked", Settings(data=tmp_path / "elsewhere")
+    tag = bentoml(home, "rec_assets.serving.bento", settings=settings).splitlines()[-1]
+    bentoml(home, "bentoml", "export", tag, str(tmp_path / "it.bento"), settings=settings)
+    shutil.rmtree(home)
+    unpacked.mkdir()
+    shutil.unpack_archive(tmp_path / "it.bento", unpacked, "gztar")
+    described = yaml.safe_load((unpacked / "bento.yaml").read_text())
+    [model] = described["models"]
+    assert model["tag"].startswith("rec-checkpoint:")
+    assert not model["tag"].endswith("latest")
+    assert not list(unpacked.rglob("demo/*")) + list(unpacked.rglob("*.sqlite"))
+
+    os.environ["BENTOML_HOME"] = str(tmp_path / "empty home")
+    try:
+        arguments = [sys.executable, "-m", "bentoml", "serve", ".", "--host", "127.0.0.1"]
+        server = Server(empty, arguments=arguments, cwd=unpacked)
+    finally:
+        del os.environ["BENTOML_HOME"]
+    try:
+        server.wait()
+        answer = server.recommend(user_id="u1", k=5)
+        assert answer["checkpoint"] == checkpoint
+        assert answer["offset"] == 0
+        for user, before in lists.items():
+            now = server.recommend(user_id=user, k=5)["items"]
+            assert [item["item_id"] for item in now] == [item["item_id"] for item in before]
+            assert now[0]["title"] == before[0]["title"]
+        first = answer["items"][0]["item_id"]
+        event = {"user_id": "u1", "item_id": first, "event": "click", "occurred_at": answer["now"] + "Z"}
+        assert server.feedback(event).json()["offsets"] == [0]
+        after = server.recommend(user_id="u1", k=5)
+        assert after["offset"] == 1
+        assert first not in [item["item_id"] for item in after["items"]]
+        assert httpx.get(f"{server.http.base_url}/").status_code == 200
+        time.sleep(1.5)
+        assert server.recommend(user_id="u1")["checkpoint"] == checkpoint
+    finally:
+        server.stop()
+
+
+def test_the_gpu_variant_names_jax_for_cuda(trained, tmp_path):
+    settings, _, _ = trained
+    home = tmp_path / "home"
+    tag = bentoml(home, "rec_assets.serving.bento", "--gpu", settings=settings).splitlines()[-1]
+    folder = home / "bentos" / tag.replace(":", "/")
+    requirements = (folder / "env" / "python" / "requirements.txt").read_text()
+    assert "jax[cuda12]==0.10.2" in requirements
+    described = yaml.safe_load((folder / "bento.yaml").read_text())
+    assert described["labels"]["variant"] == "gpu"
+    assert "python:3.11" in described["docker"]["base_image"]
+    assert "python:3.11" in (folder / "env" / "docker" / "Dockerfile").read_text()

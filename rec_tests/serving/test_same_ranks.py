@@ -1,0 +1,63 @@
+"""One function, three places: a log that is replayed through the service and through the trainer gives the same."""
+
+import json
+
+import numpy as np
+from live_service import fill, learn, stream
+
+from rec_assets.events import parse
+from rec_assets.features import histories
+from rec_assets.features.state import to_arrays
+from rec_assets.ranking import recommend, walk
+from rec_assets.registry import Registry
+from rec_assets.serving.engine import Engine
+from rec_assets.serving.messages import Recommend
+from rec_assets.training import checkpoint as checkpoints
+
+EVENTS = 120
+
+
+def test_features_scores_and_order_are_those_of_the_trainer(settings):
+    log = fill(settings)
+    known = log.head()
+    learn(settings, 0, known)
+    engine = Engine(settings)
+    engine.warm()
+
+    drafts = stream(EVENTS, seed=5, start=880_050_000)
+    drafts[10:10] = [drafts[3]._replace(payload=drafts[3].payload.replace(b'"click"', b'"hide"'), event_id="hide")]
+    served = []
+    for draft in drafts:  # each list is asked for just before its event arrives
+        event = json.loads(draft.payload)
+        engine.catch_up()
+        wish, now = Recommend(user_id=event["user_id"], k=20), float(event["occurred_at"])
+        candidates = engine.candidates(engine.served, wish, now)
+        scores = engine.served.model.rank(candidates)[0]
+        served.append((candidates, scores, recommend(candidates, scores, 20)))
+        log.append([draft], "test")
+
+    model, state = checkpoints.load(registry := Registry(settings.checkpoints_dir), registry.promoted())
+    assert state.offset == known
+    model.content = state.content
+    parsed = parse(log.read(known, log.head()), settings.kinds)
+    assert len(parsed.events) == len(drafts)
+    arrays = to_arrays(state, parsed, log.head())
+    index = np.arange(len(drafts))
+    windows = histories.windows(state, arrays, index, model.config.window)
+    logits = model.logits(windows, len(state.items))
+    [walked] = walk(state, arrays, np.ones(len(drafts), np.bool_), [logits], [state.counters])
+    scores = model.rank(walked)
+    for row, (candidates, served_scores, columns) in enumerate(served):
+        np.testing.assert_array_equal(candidates.items[0], walked.items[row])
+        np.testing.assert_array_equal(candidates.source[0], walked.source[row])
+        np.testing.assert_allclose(candidates.features[0], walked.features[row], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(candidates.context[0], walked.context[row], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(served_scores, scores[row], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(columns, recommend(walked._replace(items=walked.items[row : row + 1]), scores[row], 20))
+    engine.catch_up()
+    for name in ("count", "first", "second"):
+        ours, theirs = getattr(engine.served.state.histories, name), getattr(state.histories, name)
+        np.testing.assert_array_equal(ours[: len(theirs)], theirs[: len(ours)])
+    assert engine.served.state.users.ids == state.users.ids
+    engine.close()
+    log.close()
