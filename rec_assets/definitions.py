@@ -96,6 +96,12 @@ defs = dg.Definitions(
         for job, cron in CRONS.items()
     ],
     sensors=[sensors.log_grew, sensors.files_landed],
-    resources={"log": EventLog(), "warehouse": Warehouse(), "checkpoints": Checkpoints(), "learner": Learner()},
+    resources={
+        "log": EventLog(),
+        "warehouse": Warehouse(),
+        "checkpoints": Checkpoints(),
+        "learner": Learner(),
+        "io_manager": dg.mem_io_manager,  # what a step hands on is on disk already
+    },
     executor=dg.in_process_executor,
 )

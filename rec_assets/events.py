@@ -28,7 +28,11 @@ class Columns:
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]]) -> Self:
         """Columns of rows whose places are in the order of the fields."""
-        values = zip(*rows, strict=True) if rows else ((),) * len(fields(cls))
+        return cls.of_columns(list(zip(*rows, strict=True)) if rows else [()] * len(fields(cls)))
+
+    @classmethod
+    def of_columns(cls, values: Sequence[Sequence[Any]]) -> Self:
+        """Columns of lists that are in the order of the fields."""
         columns: list[Any] = [_column(field.type, column) for field, column in zip(fields(cls), values, strict=True)]
         return cls(*columns)
 
@@ -90,7 +94,10 @@ class Parsed(NamedTuple):
 
 def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
     """Validate records; an event whose payload has no event_id takes its record's. Other kinds are passed over."""
-    events: list[tuple[Any, ...]] = []
+    # Column by column: 20,000 rows kept as tuples would have the garbage collector look at them again and again.
+    columns: tuple[list[Any], ...] = tuple([] for _ in fields(Events))
+    adds = tuple(column.append for column in columns)
+    add_offset, add_id, add_user, add_item, add_event, add_value, add_at, add_received, add_request, add_context = adds
     items: list[tuple[Any, ...]] = []
     users: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
@@ -98,15 +105,23 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
         try:
             if kind == "event":
                 event_id, user, item, event, value, at, request, context = read_event(payload, received_at, kinds)
-                own = record_id if event_id is None else event_id
-                events.append((offset, own, user, item, event, value, at, received_at, request, context))
+                add_offset(offset)
+                add_id(record_id if event_id is None else event_id)
+                add_user(user)
+                add_item(item)
+                add_event(event)
+                add_value(value)
+                add_at(at)
+                add_received(received_at)
+                add_request(request)
+                add_context(context)
             elif kind == "item":
                 items.append((offset, *read_item(payload)))
             elif kind == "user":
                 users.append((offset, *read_user(payload)))
         except InvalidEvent as error:
             rejected.append((offset, error.reason, error.field, error.value))
-    return Parsed(Events.of(events), Items.of(items), Users.of(users), Rejected.of(rejected))
+    return Parsed(Events.of_columns(columns), Items.of(items), Users.of(users), Rejected.of(rejected))
 
 
 def check(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> None:
@@ -120,7 +135,13 @@ _TIMES = ("occurred_at", "received_at")
 def _column(kind: object, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
     if kind == NDArray[np.int64]:
         return np.array(values, np.int64)
-    return np.array(values, np.float64) if kind == NDArray[np.float64] else list(values)
+    return (
+        np.array(values, np.float64)
+        if kind == NDArray[np.float64]
+        else values
+        if isinstance(values, list)
+        else list(values)
+    )
 
 
 def _arrow(name: str, column: NDArray[Any] | list[Any]) -> pa.Array:

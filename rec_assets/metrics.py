@@ -1,7 +1,7 @@
 """What a rank is worth: one copy for the prequential test and the evaluation.
 
-A rank is float64, 1 for the best; ties count half, so it may end in .5; infinity for what could not be ranked at all. Of each event
-exactly one item is relevant, so recall@k is hit@k and precision@k is hit@k / k.
+A rank is float64, 1 for the best; ties count half, so it may end in .5; infinity for what could not be ranked at all.
+Of each event exactly one item is relevant, so recall@k is hit@k and precision@k is hit@k / k.
 """
 
 import numpy as np
@@ -81,7 +81,9 @@ def log_loss(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) ->
 def paired_ratio(
     ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], seed: int, draws: int = 2_000
 ) -> tuple[float, float, float]:
-    """Ratio of the means of two figures of the same events and its 95 % bootstrap interval over events; nan without events."""
+    """Ratio of the means of two figures of the same events and its 95 % bootstrap interval over events; nan without
+    events.
+    """
     if not len(ours):
         return float("nan"), float("nan"), float("nan")
     rng = np.random.default_rng(seed)

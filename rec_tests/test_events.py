@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rec_assets import validation
@@ -221,6 +221,7 @@ payloads = st.binary(max_size=40) | st.dictionaries(
 ).map(lambda payload: msgspec.json.encode({"user_id": "u", "event": "click"} | payload))
 
 
+@settings(deadline=None)
 @given(payloads)
 def test_both_doors_take_the_same_and_the_fast_path_agrees_with_the_slow_one(payload):
     found = parse([record(payload)], KINDS)

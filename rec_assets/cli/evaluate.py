@@ -1,10 +1,10 @@
 """`rec evaluate`: a file of events, batch by batch, each system tested before it learns."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import pyarrow.parquet as pq
 import typer
 from rich.console import Console
@@ -60,7 +60,7 @@ def evaluate(
         )
     arguments = {"events": str(events), "kinds": kinds, "items": str(items) if items else None}
     built = report.build(outcome, stream, config, options, arguments)
-    out.write_text(json.dumps(built, indent=1))
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(built), indent=1))  # NaN becomes null
     if ranks is not None:
         pq.write_table(report.ranks_table(outcome, stream), ranks)
     table = Table("system", *SHOWN, title=f"{events.name}: {len(stream):,} events")

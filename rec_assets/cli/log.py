@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record
 from rec_assets.settings import Settings
@@ -52,8 +51,7 @@ def tail(
 def verify() -> None:
     """Read all of the log: no gap, every file as it was written, no event_id twice. Exit status 1 where not."""
     with _log() as log:
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), transient=True) as progress:
-            progress.add_task(f"reading {log.head():,} records")
+        with Console(stderr=True).status(f"reading {log.head():,} records"):
             problems = log.verify()
         for problem in problems:
             typer.echo(problem, err=True)

@@ -11,12 +11,17 @@ from scipy import sparse
 DAY = 86_400.0
 LAST_DAYS = 7.0
 STEPS = 5  # an item is visited together with so many before it, each at 1 / its distance
+FADING = 0.9  # per event back, of a history's items in item-kNN
+SHRINKING = 5.0  # users added to each item's, so that a rare one is no sure neighbour
 SHOWN = 20
 BASELINES = ("popularity", "popularity_last_days", "item_knn", "co_visitation")
 
 
 class Fitted(NamedTuple):
-    """Score of item j = base[j] + Σ over a history's items h of weight(h) · matrix[h, j] · norm[j]."""
+    """Score of item j = base[j] + Σ over a history's items h of weight(h) · matrix[h, j] · norm[j].
+
+    The weight of the d-th newest is norm[h] · FADING^(d − 1), each item once, or 1 / d.
+    """
 
     base: npt.NDArray[np.float64]  # [items]
     indptr: npt.NDArray[np.int64]  # of the matrix, by rows
@@ -24,7 +29,7 @@ class Fitted(NamedTuple):
     data: npt.NDArray[np.float32]
     norm: npt.NDArray[np.float64]  # [items]
     depth: int  # newest events of a history that count
-    by_distance: bool  # weight(h) is 1 / distance; else norm[h], each item once
+    by_distance: bool  # which of the two weights
 
 
 class Baselines:
@@ -96,8 +101,8 @@ class Baselines:
     ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]]:
         """Per system the ranks [m] of the items of these positions and what was shown [m, 20].
 
-        `counts` [items] are the events of each item before the batch, 0 for one that is unknown and ranks at infinity; `now` is the
-        time of the batch's first event in seconds.
+        `counts` [items] are the events of each item before the batch, 0 for one that is unknown and ranks at
+        infinity; `now` is the time of the batch's first event in seconds.
         """
         return {
             name: _ranks(
@@ -116,13 +121,17 @@ class Baselines:
             lately = (self.time >= now - LAST_DAYS * DAY) & (self.time < now) & (self.item >= 0)
             return _of(np.bincount(self.item[lately], minlength=items).astype(np.float64), nothing, ones, 0, False)
         if name == "item_knn":
-            norm = 1 / np.sqrt(np.maximum(np.asarray(self.had.sum(axis=0)).ravel(), 1.0))
-            return _of(np.zeros(items), self.common, norm, 1 << 30, False)
+            norm = 1 / np.sqrt(np.asarray(self.had.sum(axis=0)).ravel() + SHRINKING)
+            return _of(np.zeros(items), self.common, norm, 50, False)
         return _of(np.zeros(items), self.visits, ones, STEPS, True)
 
 
 def _of(
-    base: npt.NDArray[np.float64], matrix: sparse.csr_matrix, norm: npt.NDArray, depth: int, by_distance: bool
+    base: npt.NDArray[np.float64],
+    matrix: sparse.csr_matrix,
+    norm: npt.NDArray[np.float64],
+    depth: int,
+    by_distance: bool,
 ) -> Fitted:
     matrix.sort_indices()
     indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
@@ -163,7 +172,7 @@ def _ranks(
         while event >= 0:
             h = item[event]
             if distance <= fitted.depth and (fitted.by_distance or not had[h]):
-                weight = 1.0 / distance if fitted.by_distance else fitted.norm[h]
+                weight = 1.0 / distance if fitted.by_distance else fitted.norm[h] * FADING ** (distance - 1)
                 for place in range(fitted.indptr[h], fitted.indptr[h + 1]):
                     scores[fitted.indices[place]] += weight * fitted.data[place]
             had[h] = True

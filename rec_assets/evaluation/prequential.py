@@ -1,5 +1,8 @@
-"""The prequential protocol over a file: the first part trains, then batch by batch every system is tested before it learns."""
+"""The prequential protocol over a file: the first part trains, then batch by batch every system is tested before it
+learns.
+"""
 
+import itertools
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -76,7 +79,7 @@ def run(
         live.take_all(state, arrays)
     outcome.warmup_seconds = time.perf_counter() - began
     bounds = np.linspace(first, len(stream), options.batches + 1).astype(int).tolist()
-    for number, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         progress(f"batch {number + 1} of {options.batches}", 0.3 + 0.7 * number / options.batches)
         arrays = live.to_arrays(state, stream.parsed(start, end), end)
         batch(outcome, state, arrays, start, model, reference, baselines, options)

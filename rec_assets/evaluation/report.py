@@ -94,7 +94,9 @@ def best_baseline(outcome: Outcome) -> str | None:
 
 
 def ranks_table(outcome: Outcome, stream: Stream) -> pa.Table:
-    """One row per scored event and system: position, user, item, ts, system, rank; an unknown item's rank is infinite."""
+    """One row per scored event and system: position, user, item, ts, system, rank; an unknown item's rank is
+    infinite.
+    """
     positions = np.concatenate(outcome.positions)
     rows = stream.table.select(["user", "item", "ts"]).take(pa.array(positions))
     parts = [

@@ -27,6 +27,7 @@ class Stream:
     kinds: dict[str, Kind]  # each kind that occurs: a target of weight 1
 
     def __len__(self) -> int:
+        """Number of rows."""
         return len(self.table)
 
     def parsed(self, start: int, end: int) -> Parsed:
@@ -51,7 +52,7 @@ class Stream:
 
 
 def read(path: Path, kinds: list[str] | None = None, items: Path | None = None) -> Stream:
-    """The rows of `kinds`, or all. BadStream where a column is missing, a user or a time is null, or nothing is left."""
+    """The rows of `kinds`, or all. BadStream where a column is missing, a user or time is null, or nothing is left."""
     table = pq.read_table(path)
     if missing := [name for name in COLUMNS[:4] if name not in table.column_names]:
         raise BadStream(f"{path} lacks {', '.join(missing)}: it needs the columns {', '.join(COLUMNS)}")
@@ -78,7 +79,7 @@ def read_content(path: Path) -> Items:
     ids = table["item"].cast(pa.string()).to_pylist()
     titles = table["title"].cast(pa.string()).to_pylist() if "title" in table.column_names else [None] * len(ids)
     genres = table["genres"].to_pylist() if "genres" in table.column_names else [None] * len(ids)
-    rows = {}
+    rows: dict[str, tuple[int, str, str | None, list[str], str]] = {}
     for item, title, genre in zip(ids, titles, genres, strict=True):
         categories = genre.split("|") if isinstance(genre, str) else list(genre or [])
         if item is not None:

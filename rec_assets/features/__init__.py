@@ -1,6 +1,7 @@
 """The live state: what has happened so far, as plain arrays that one event changes in microseconds.
 
-The trainer, the prequential test, the evaluator and every service worker hold the same state and change it with the same kernels.
+The trainer, the prequential test, the evaluator and every service worker hold the same state and change it with the
+same kernels.
 """
 
 from rec_assets.features.counters import Counters

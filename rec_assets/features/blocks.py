@@ -1,8 +1,9 @@
 """Blocks of 2^bits places in one pooled array: taken, given back and taken again, without ever moving a neighbour.
 
-A pool has `top` i64[1] (places ever handed out), `free` i64[32] (first free block of each size, -1 for none) and an i32 column whose first
-place links a free block to the next one, which is why a pool holds fewer than 2^31 places. Kernels never grow a pool: the caller keeps room for the
-worst case of one event and lets Python double the arrays between kernel calls.
+A pool has `top` i64[1] (places ever handed out), `free` i64[32] (first free block of each size, -1 for none) and an
+i32 column whose first place links a free block to the next one, which is why a pool holds fewer than 2^31 places.
+Kernels never grow a pool: the caller keeps room for the worst case of one event and lets Python double the arrays
+between kernel calls.
 """
 
 import numba
@@ -16,7 +17,7 @@ FIRST_BITS = 2
 @numba.njit(cache=True, nogil=True)
 def allocate(top: npt.NDArray[np.int64], free: npt.NDArray[np.int64], links: npt.NDArray[np.int32], bits: int) -> int:
     """Place of a block of 2^bits; its contents are whatever stood there before."""
-    block = free[bits]
+    block: int = free[bits]
     if block >= 0:
         free[bits] = links[block]
         return block

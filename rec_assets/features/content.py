@@ -1,9 +1,10 @@
 """What an item is about, before anyone has touched it: a vector of its title's and categories' words.
 
-Words weigh by their rarity (tf-idf) and are hashed into random ±1 directions of 64 dimensions, so that the cosine of two vectors is about that of
-the two bags of words, and no vocabulary has to be kept.
+Words weigh by their rarity (tf-idf) and are hashed into random ±1 directions of 64 dimensions, so that the cosine
+of two vectors is about that of the two bags of words, and no vocabulary has to be kept.
 """
 
+import hashlib
 import re
 import zlib
 from collections.abc import Sequence
@@ -40,12 +41,8 @@ def with_items(content: Content, number: int) -> None:
 
 def _direction(word: str) -> npt.NDArray[np.float32]:
     """64 signs that depend on the word alone."""
-    digits = b"".join(zlib.crc32(word.encode(), start).to_bytes(4, "little") for start in (0, 1))
-    # crc32 is linear: two of them mixed by a multiplication are not
-    mixed = (int.from_bytes(digits, "little") * 0x9E3779B97F4A7C15 ^ 0xD6E8FEB86659FD93) * 0xBF58476D1CE4E5B9
-    mixed = (mixed >> 17) & ((1 << DIM) - 1)
-    signs = np.unpackbits(np.frombuffer(mixed.to_bytes(8, "little"), np.uint8))
-    return signs.astype(np.float32) * 2 - 1
+    digest = hashlib.blake2b(word.encode(), digest_size=DIM // 8).digest()
+    return np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
 
 
 def describe(content: Content, item: int, title: str | None, categories: Sequence[str]) -> None:
@@ -56,7 +53,7 @@ def describe(content: Content, item: int, title: str | None, categories: Sequenc
     for word in dict.fromkeys(words):
         bucket = zlib.crc32(word.encode()) % BUCKETS
         content.word_items[bucket] += 1
-        rarity = np.log((1 + content.items) / content.word_items[bucket])
+        rarity = np.log(1 + content.items / content.word_items[bucket])
         vector += np.float32(words.count(word) * rarity) * _direction(word)
     length = np.sqrt(np.sum(vector * vector))
     content.vectors[item] = vector / length if length > 0 else vector

@@ -15,11 +15,11 @@ from rec_assets.features.statistics import SESSION_SECONDS, ItemStatistics
 
 STEPS = 5  # an item follows so many items before it
 LATELY = 30.0  # half-life of the forgetful transitions, in visits of the item they start from
-TOGETHER = 50  # so many items of a session count as together with a new one
+TOGETHER = 25  # so many items of a session count as together with a new one
 BEFORE = 5  # and so many items before the session, each at
 BEFORE_WEIGHT = 0.3  # / its distance
 SESSIONS_HALF_LIFE = 40_000.0  # events
-COMMON = 128  # a new item has users in common with so many of a user's latest items
+COMMON = 32  # a new item has users in common with so many of a user's latest items
 RESCALE = 60.0  # half-lives after which grown weights are brought back: exact in binary, and far from overflow
 
 NEXT_BITS, SESSIONS_BITS, COMMON_BITS, VISITORS_BITS, SEEN_BITS = 9, 9, 10, 7, 12  # log2 of the caps of one row or ring
@@ -96,7 +96,7 @@ def with_room(counters: Counters) -> Counters:
 @numba.njit(cache=True, nogil=True)
 def has_room(counters: Counters) -> bool:
     """Whether no pool can overflow in the next event."""
-    return (
+    return bool(
         counters.following.top[0] + ROOM[0] <= len(counters.following.keys)
         and counters.sessions.top[0] + ROOM[1] <= len(counters.sessions.keys)
         and counters.common.top[0] + ROOM[2] <= len(counters.common.keys)
@@ -105,31 +105,55 @@ def has_room(counters: Counters) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _follow(counters: Counters, source: int, item: int, weight: float) -> None:
-    """The item came after the source."""
-    sums = counters.following_sum[source]
-    age = (counters.items.events[source] - counters.following_base[source]) / LATELY
-    if age >= RESCALE:
-        counters.following_base[source] = counters.items.events[source]
-        rows.scale(counters.following, source, 1, 2.0**-age)
-        sums[1] *= 2.0**-age
-        age = 0.0
-    place = rows.place_of(counters.following, source, item, NEXT_BITS)
-    counters.following.values[place, 0] += weight
-    counters.following.values[place, 1] += weight * 2.0**age
-    sums[0] += weight
-    sums[1] += weight * 2.0**age
+def _follow(
+    following: Rows,
+    sums: npt.NDArray[np.float64],
+    base: npt.NDArray[np.int32],
+    visits: npt.NDArray[np.int32],
+    histories: Rings,
+    user: int,
+    item: int,
+    weight: float,
+) -> None:
+    """The item came after each of the user's latest items."""
+    for step in range(1, min(rings.kept(histories, user), STEPS) + 1):
+        source = histories.first[rings.place_of(histories, user, histories.count[user] - step)]
+        if source == item:
+            continue
+        age = (visits[source] - base[source]) / LATELY
+        if age >= RESCALE:
+            base[source] = visits[source]
+            rows.scale(following, source, 1, 2.0**-age)
+            sums[source, 1] *= 2.0**-age
+            age = 0.0
+        place = rows.find(following, source, item)
+        if place < 0:
+            place = rows.insert(following, source, item, NEXT_BITS)
+        ever, lately = weight / step, weight / step * 2.0**age
+        following.values[place, 0] += ever
+        following.values[place, 1] += lately
+        sums[source, 0] += ever
+        sums[source, 1] += lately
 
 
 @numba.njit(cache=True, nogil=True)
-def _meet(counters: Counters, histories: Rings, user: int, item: int, seconds: float, weight: float) -> None:
+def _meet(
+    sessions: Rows,
+    base: npt.NDArray[np.int64],
+    events: int,
+    histories: Rings,
+    user: int,
+    item: int,
+    seconds: float,
+    weight: float,
+) -> None:
     """The item stands in a session with what came just before it."""
-    age = (counters.events[0] - counters.sessions_base[0]) / SESSIONS_HALF_LIFE
+    age = (events - base[0]) / SESSIONS_HALF_LIFE
     if age >= RESCALE:
-        counters.sessions_base[0] = counters.events[0]
-        for row in range(len(counters.sessions.bits)):
-            if counters.sessions.bits[row] > 0:
-                rows.scale(counters.sessions, row, 0, 2.0**-age)
+        base[0] = events
+        for row in range(len(sessions.bits)):
+            if sessions.bits[row] > 0:
+                rows.scale(sessions, row, 0, 2.0**-age)
         age = 0.0
     weight *= 2.0**age
     others, weights, n = np.empty(TOGETHER + BEFORE, np.int32), np.empty(TOGETHER + BEFORE, np.float32), 0
@@ -146,7 +170,7 @@ def _meet(counters: Counters, histories: Rings, user: int, item: int, seconds: f
             others[n] = histories.first[place]
             weights[n] = weight if inside else weight * BEFORE_WEIGHT / before
             n += 1
-    rows.join(counters.sessions, item, others[:n], weights[:n], SESSIONS_BITS)
+    rows.join(sessions, item, others[:n], weights[:n], SESSIONS_BITS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -176,11 +200,11 @@ def count(
     if n > 0:
         gap = max(0.0, seconds - histories.second[rings.place_of(histories, user, position - 1)])
     statistics.average(counters.averages[user], counters.items, item, seconds, n == 0, gap, is_repeat)
-    for step in range(1, min(n, STEPS) + 1):
-        source = histories.first[rings.place_of(histories, user, position - step)]
-        if source != item:
-            _follow(counters, source, item, weight / step)
-    _meet(counters, histories, user, item, seconds, weight)
+    _follow(
+        counters.following, counters.following_sum, counters.following_base, counters.items.events,
+        histories, user, item, weight,
+    )  # fmt: skip
+    _meet(counters.sessions, counters.sessions_base, counters.events[0], histories, user, item, seconds, weight)
     if not is_repeat:
         _share(counters.common, seen, histories, user, item)
     rings.append(counters.visitors, item, user, float(position), VISITORS_BITS)

@@ -53,7 +53,9 @@ def _windows(
 
 
 def windows(state: "LiveState", arrays: "EventArrays", index: npt.NDArray[np.int64], length: int) -> Windows:
-    """Histories before the events [m] that `index` chooses from a batch that is not yet in the state, earlier events of the batch included."""
+    """Histories before the events [m] that `index` chooses from a batch that is not yet in the state, earlier events
+    of the batch included.
+    """
     items, times = _windows(
         state.histories, arrays.user, arrays.item, arrays.weight, arrays.time, index.astype(np.int64), length
     )

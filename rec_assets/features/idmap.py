@@ -11,6 +11,7 @@ class IdMap:
         self._keys = {id_: key for key, id_ in enumerate(self.ids)}
 
     def __len__(self) -> int:
+        """Ids that have a key."""
         return len(self.ids)
 
     def key(self, id_: str) -> int:

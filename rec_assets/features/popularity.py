@@ -1,8 +1,9 @@
 """Popularity that decays at several half-lives at once, kept as logarithms.
 
-With forward decay (Cormode et al. 2009) an event at x adds 2^(x/half-life) and nothing ever shrinks; only shares matter. Kept as log2 of the sum, the
-numbers neither overflow nor need rescaling, whatever the gap between two events, and since an event lifts one item and leaves the order of all others,
-the strongest items of each half-life are a short list that stays exact.
+With forward decay (Cormode et al. 2009) an event at x adds 2^(x/half-life) and nothing ever shrinks; only shares
+matter. Kept as log2 of the sum, the numbers neither overflow nor need rescaling, whatever the gap between two
+events, and since an event lifts one item and leaves the order of all others, the strongest items of each half-life
+are a short list that stays exact.
 """
 
 from typing import NamedTuple

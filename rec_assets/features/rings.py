@@ -12,7 +12,7 @@ from rec_assets.features.blocks import FIRST_BITS, SIZES, allocate, extended, re
 class Rings(NamedTuple):
     """K keys, P places. The pair at position p (0 is the first one ever) stands at start + (p mod 2^bits)."""
 
-    count: npt.NDArray[np.int64]  # [K] pairs ever appended
+    count: npt.NDArray[np.int64]  # type: ignore[assignment]  # [K] pairs ever appended; hides tuple.count
     start: npt.NDArray[np.int64]  # [K]
     bits: npt.NDArray[np.int8]  # [K] the ring has 2^bits places; 0 when there is none yet
     first: npt.NDArray[np.int32]  # [P]
@@ -74,13 +74,13 @@ def kept(rings: Rings, key: int) -> int:
     """How many of the newest pairs are still there."""
     if rings.bits[key] == 0:
         return 0
-    return min(rings.count[key], 1 << rings.bits[key])
+    return int(min(rings.count[key], 1 << rings.bits[key]))
 
 
 @numba.njit(cache=True, nogil=True)
 def place_of(rings: Rings, key: int, position: int) -> int:
     """Place in the pool of a position that is still kept."""
-    return rings.start[key] + (position & ((1 << rings.bits[key]) - 1))
+    return int(rings.start[key] + (position & ((1 << rings.bits[key]) - 1)))
 
 
 @numba.njit(cache=True, nogil=True)

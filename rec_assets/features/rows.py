@@ -1,10 +1,11 @@
 """Sparse capped rows: per row a table from a key to a few numbers, all tables in one pool.
 
-A row is an open-addressing table that doubles up to a cap and then, when full, drops the weaker half of its entries: what is strong stays,
-and what is new has half a row of time to become so. A column can be scaled, so that a weight that grows with time stands for decay.
+A row is an open-addressing table that doubles up to a cap and then, when full, drops the weaker half of its
+entries: what is strong stays, and what is new has half a row of time to become so. A column can be scaled, so that
+a weight that grows with time stands for decay.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -18,8 +19,8 @@ EMPTY = -1
 class Rows(NamedTuple):
     """R rows, P places, V numbers per entry. Entries are at most 3/4 of a table's places.
 
-    What is read together lies together: the first three are columns of one array, the next two of another, because a row that is touched is
-    seldom in the processor's cache.
+    What is read together lies together: the first three are columns of one array, the next two of another, because
+    a row that is touched is seldom in the processor's cache.
     """
 
     entries: npt.NDArray[np.int32]  # [R]
@@ -31,7 +32,7 @@ class Rows(NamedTuple):
     free: npt.NDArray[np.int64]  # [32]
 
 
-def _heads(number: int) -> dict[str, npt.NDArray[np.int32]]:
+def _heads(number: int) -> dict[str, Any]:
     heads = np.zeros((number, 4), np.int32)
     return {"entries": heads[:, 0], "start": heads[:, 1], "bits": heads[:, 2]}
 
@@ -87,7 +88,7 @@ def find(rows: Rows, row: int, key: int) -> int:
     while True:
         found = rows.keys[start + offset]
         if found == key:
-            return start + offset
+            return int(start + offset)
         if found == EMPTY:
             return -1
         offset = (offset + 1) & last
@@ -101,7 +102,7 @@ def _vacant(rows: Rows, row: int, key: int) -> int:
     offset = ((key * 2654435769) & 0xFFFFFFFF) >> (32 - bits)
     while rows.keys[start + offset] != EMPTY:
         offset = (offset + 1) & last
-    return start + offset
+    return int(start + offset)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -180,7 +181,9 @@ def join(
     weights: npt.NDArray[np.float32],
     cap_bits: int,
 ) -> None:
-    """Add weights [n] to the first number of the pairs of a key with others [n], which may repeat, in the rows of both."""
+    """Add weights [n] to the first number of the pairs of a key with others [n], which may repeat, in the rows of
+    both.
+    """
     # Entries that exist, nearly all, are met in loops without a call: Numba would count references around each.
     n, missing = 0, np.empty(len(others), np.int32)
     for i in range(len(others)):

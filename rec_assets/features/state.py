@@ -168,7 +168,7 @@ def take(state: LiveState, arrays: EventArrays, start: int, end: int) -> None:
 
 
 def describe(state: LiveState, arrays: EventArrays, done: int, event: int) -> int:
-    """Take in a batch's catalogue rows from number `done` on that come before an event; returns how many are done now."""
+    """Take in a batch's catalogue rows from number `done` on that come before an event; returns how many are done."""
     while done < len(arrays.descriptions) and arrays.descriptions[done].before <= event:
         row = arrays.descriptions[done]
         content.describe(state.content, row.item, row.title, row.categories)
@@ -184,5 +184,7 @@ def take_all(state: LiveState, arrays: EventArrays) -> None:
 
 
 def update(state: LiveState, parsed: "Parsed", end: int) -> None:
-    """Take the accepted records of [state.offset, end) into the state, in place; where the stream is cut changes nothing."""
+    """Take the accepted records of [state.offset, end) into the state, in place; where the stream is cut changes
+    nothing.
+    """
     take_all(state, to_arrays(state, parsed, end))

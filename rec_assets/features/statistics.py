@@ -76,7 +76,7 @@ def count_item(items: ItemStatistics, item: int, seconds: float, is_new_user: bo
 @numba.njit(cache=True, nogil=True)
 def log_users(items: ItemStatistics, item: int) -> float:
     """How well known an item is."""
-    return np.log1p(items.users[item])
+    return float(np.log1p(items.users[item]))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -88,7 +88,7 @@ def log_age(items: ItemStatistics, item: int, seconds: float) -> float:
 @numba.njit(cache=True, nogil=True)
 def log_gap(seconds: float) -> float:
     """Log of a time that has passed, in minutes; what lies in the future counts as now."""
-    return np.log1p(max(0.0, seconds) / 60)
+    return float(np.log1p(max(0.0, seconds) / 60))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -101,7 +101,9 @@ def average(
     gap: float,
     is_repeat: bool,
 ) -> None:
-    """Move a user's averages f32[5] towards one event, the item's statistics being those from before it; `gap` in seconds."""
+    """Move a user's averages f32[5] towards one event, the item's statistics being those from before it; `gap` in
+    seconds.
+    """
     new = (
         np.float32(log_users(items, item)),
         np.float32(log_age(items, item, seconds)),

@@ -33,14 +33,14 @@ def _named(prefix: str, value: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 def _filled(prefix: str, like: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     """A nest of named tuples like another, with the arrays of those paths."""
     if isinstance(like, np.ndarray):
-        return arrays[prefix]
+        return np.require(arrays[prefix], requirements=("C", "A", "W"))  # the one kind that kernels are compiled for
     made = type(like)(**{name: _filled(f"{prefix}.{name}", part, arrays) for name, part in like._asdict().items()})
     return rows.packed(made, len(made.keys)) if isinstance(made, Rows) else made
 
 
 def to_tensors(state: LiveState) -> Arrays:
     """Every array of the state by name, pools cut to what is in use."""
-    arrays = {}
+    arrays: Arrays = {}
     for part in ("histories", "seen", "counters"):
         arrays.update(_named(part, getattr(state, part)))
     for name in arrays:
@@ -63,13 +63,17 @@ def from_tensors(
     state.users, state.items = users, items
     for part in ("histories", "seen", "counters"):
         setattr(state, part, _filled(part, getattr(state, part), arrays))
-    state.content = Content(arrays["content.vectors"], arrays["content.word_items"], int(arrays["content.items"][0]))
+    state.content = Content(
+        _filled("content.vectors", state.content.vectors, arrays),
+        arrays["content.word_items"],
+        int(arrays["content.items"][0]),
+    )
     state.clock, state.offset = float(arrays["clock"][0]), int(arrays["offset"][0])
     return state
 
 
 def save(state: LiveState, directory: Path) -> None:
-    """Write state.safetensors, users.parquet and items.parquet into a directory of the caller's, who makes it durable."""
+    """Write state.safetensors, users.parquet and items.parquet into a directory that the caller makes durable."""
     save_file(
         {name: np.ascontiguousarray(array) for name, array in to_tensors(state).items()},
         directory / "state.safetensors",

@@ -1,6 +1,8 @@
 """Compaction: what is old moves from the tail into segments, while others append and read."""
 
 import fcntl
+import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,8 @@ from rec_assets.log.segments import SegmentReader
 from rec_assets.log.tail import Segment, Tail
 
 SEGMENT_ROWS = 200_000
+MERGED = 8  # so many neighbours of like size become one, so that there are few, however long the log
+MERGED_ROWS = 4_000_000  # but none larger: its index is sorted in memory, 20 bytes a row
 DELETE_ROWS = 2_000  # per transaction, so that an append waits for milliseconds only
 
 
@@ -31,6 +35,8 @@ def compact(tail: Tail, files: SegmentReader, keep_tail: int) -> list[tuple[int,
                 _move(tail, files, at, past)
                 moved.append((at, past))
         _delete_rows(tail)
+        while run := _mergeable(tail.segments()):
+            _merge(tail, files, run)
         tail.con.execute("pragma wal_checkpoint(passive)")
     return moved
 
@@ -57,6 +63,44 @@ def _runs(tail: Tail, end: int) -> Iterator[tuple[int, int]]:
         at = segment.end
     if at < end:
         yield at, end
+
+
+def _mergeable(listed: list[Segment]) -> list[Segment]:
+    """The first MERGED neighbours whose rows lie between the same powers of MERGED, or none."""
+    run: list[Segment] = []
+    for segment in listed:
+        last = run[-1] if run else segment
+        joins = segment is last or (last.end == segment.start and _power(last) == _power(segment))
+        run = [*run, segment] if joins else [segment]
+        if len(run) == MERGED and run[-1].end - run[0].start <= MERGED_ROWS:
+            return run
+        run = run[-(MERGED - 1) :]
+    return []
+
+
+def _power(segment: Segment) -> int:
+    return int(math.log(segment.end - segment.start, MERGED))
+
+
+def _merge(tail: Tail, files: SegmentReader, run: list[Segment]) -> None:
+    """Replace neighbours by one segment. Their files stay until the next compaction, for those who are reading them."""
+    with writing(files.directory):
+        rows = itertools.chain.from_iterable(map(files.rows, run))
+        written = segments.write(files.directory, rows)
+        first, last = run[0], run[-1]
+        with tail.transaction():
+            tail.con.execute("delete from segments where first >= ? and past <= ?", (first.start, last.end))
+            tail.add_segment(
+                Segment(
+                    first.start,
+                    last.end,
+                    first.counted_before,
+                    written.counted,
+                    written.name,
+                    written.size,
+                    written.sha256,
+                )
+            )
 
 
 def _clean(tail: Tail, files: SegmentReader) -> None:

@@ -45,13 +45,18 @@ class IdIndex:
 
     def find(self, wanted: Hashes) -> list[tuple[int, int]]:
         """Pairs (place in `wanted`, row) of equal hashes, repeats included: equal ids are among them."""
-        first = np.searchsorted(self.hashes, wanted, "left")
-        past = np.searchsorted(self.hashes, wanted, "right")
-        hits = np.flatnonzero(past > first)
-        return [(int(i), int(self.rows[place])) for i in hits for place in range(first[i], past[i])]
+        if not len(self.hashes):
+            return []
+        first = np.searchsorted(self.hashes, wanted)
+        hits = np.flatnonzero(self.hashes[np.minimum(first, len(self.hashes) - 1)] == wanted)
+        past = np.searchsorted(self.hashes, wanted[hits], "right")
+        pairs = zip(hits.tolist(), first[hits].tolist(), past.tolist(), strict=True)
+        return [(place, int(row)) for place, start, end in pairs for row in self.rows[start:end]]
 
     def repeated(self) -> NDArray[np.uint32]:
         """The rows whose hash another row has too."""
         equal = self.hashes[1:] == self.hashes[:-1]
-        either: NDArray[np.bool_] = np.append(equal, False) | np.insert(equal, 0, False)
+        either = np.zeros(len(self.rows), np.bool_)
+        either[1:] |= equal
+        either[:-1] |= equal
         return np.asarray(self.rows[either], np.uint32)

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rec_assets.log import bulk, compaction, verification
 from rec_assets.log.record import LIST, Draft, Record, identify
 from rec_assets.log.segments import SegmentReader
 from rec_assets.log.tail import DamagedLog, Segment, Tail
+
+T = TypeVar("T")
 
 
 class Log:
@@ -32,7 +34,7 @@ class Log:
     def close(self) -> None:
         """Close the connection and the files."""
         self.files.close()
-        self.tail.con.close()
+        self.tail.close()
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""
@@ -88,29 +90,12 @@ class Log:
     def read(self, start: int, end: int) -> list[Record]:
         """The records of [start, end), as far as there are any, wherever they lie; all of them in memory."""
         start = max(start, 0)
+        if start >= end:
+            return []
         records = self.tail.records(start, end)
-        if records and len(records) == end - start:
+        if len(records) == end - start:
             return records
-        with self.tail.transaction("deferred"):
-            end = min(end, self.head())
-            listed = self.tail.segments(start, end) if start < end else []
-            pieces: list[list[Record] | tuple[Segment, int, int]] = []
-            at = start
-            for segment in listed:
-                if at < segment.start:
-                    pieces.append(self.tail.records(at, segment.start))
-                pieces.append((segment, max(at, segment.start), min(end, segment.end)))
-                at = segment.end
-            if at < end:
-                pieces.append(self.tail.records(at, end))
-        records = []
-        for piece in pieces:
-            records += piece if isinstance(piece, list) else self.files.records(*piece)
-        if len(records) != max(end - start, 0):
-            raise DamagedLog(
-                f"{self.directory} has {len(records)} of the records [{start}, {end}): run `rec log verify`"
-            )
-        return records
+        return self._while_files_change(lambda: self._read(start, end))
 
     def batches(self, start: int, end: int, max_rows: int = 10_000) -> Iterator[list[Record]]:
         """The same records in pieces of at most `max_rows`."""
@@ -120,9 +105,7 @@ class Log:
 
     def count_events(self, start: int, end: int) -> int:
         """How many of [start, end) are not served lists; looks at no more than two places of the log."""
-        with self.tail.transaction("deferred"):
-            head = self.head()
-            return self._counted(min(end, head)) - self._counted(min(max(start, 0), head))
+        return self._while_files_change(lambda: self._count_events(start, end))
 
     def count(self, kind: str, start: int = 0, end: int = 1 << 62) -> int:
         """How many records of [start, end) are of this kind; scans the range."""
@@ -133,8 +116,7 @@ class Log:
 
     def has(self, event_id: str) -> bool:
         """Whether a record has this event_id."""
-        with self.tail.transaction("deferred"):
-            return bool(self._known([event_id]))
+        return self._while_files_change(lambda: bool(self._known([event_id])))
 
     def position(self, source: str) -> str | None:
         """Where this source was when its last records were stored."""
@@ -155,10 +137,48 @@ class Log:
         """
         return compaction.compact(self.tail, self.files, keep_tail)
 
+    def _while_files_change(self, look: Callable[[], T]) -> T:
+        """What a look into segments gives, repeated where a compaction has just replaced a file."""
+        while True:
+            generation = self.tail.head().generation
+            try:
+                return look()
+            except FileNotFoundError:
+                if self.tail.head().generation == generation:
+                    raise
+
+    def _read(self, start: int, end: int) -> list[Record]:
+        pieces: list[list[Record] | tuple[Segment, int, int]] = []
+        with self.tail.transaction("deferred"):
+            end = min(end, self.head())
+            at = start
+            for segment in self.tail.segments(start, end):
+                if at < segment.start:
+                    pieces.append(self.tail.records(at, segment.start))
+                pieces.append((segment, max(at, segment.start), min(end, segment.end)))
+                at = segment.end
+            if at < end:
+                pieces.append(self.tail.records(at, end))
+        records: list[Record] = []
+        for piece in pieces:
+            records += piece if isinstance(piece, list) else self.files.records(*piece)
+        if len(records) != max(end - start, 0):
+            raise DamagedLog(
+                f"{self.directory} has {len(records)} of the records [{start}, {end}): run `rec log verify`"
+            )
+        return records
+
+    def _count_events(self, start: int, end: int) -> int:
+        with self.tail.transaction("deferred"):
+            end = min(end, self.head())
+            start = max(start, 0)
+            return self._counted(end) - self._counted(start) if start < end else 0
+
     def _known(self, event_ids: list[str]) -> dict[str, int]:
         known = self.tail.known(event_ids)
         if (generation := self.tail.head().generation) != self._generation:
             self._segments, self._generation = self.tail.segments(), generation
+            self.files.keep({segment.name for segment in self._segments})
         if self._segments and len(known) < len(event_ids):
             known |= self.files.find(self._segments, [event_id for event_id in event_ids if event_id not in known])
         return known

@@ -118,12 +118,15 @@ class SegmentReader:
 
     def event_ids(self, segment: Segment, rows: Sequence[int]) -> list[str]:
         """The event_ids of some rows, each row group read once."""
+        if not rows:
+            return []
+        size = self._group_rows(segment)
         groups: dict[int, list[str]] = {}
-        for group in sorted({row // GROUP_ROWS for row in rows}):
-            start = segment.start + group * GROUP_ROWS
-            table = self._table(segment, start, min(start + GROUP_ROWS, segment.end), ["event_id"])
+        for group in sorted({row // size for row in rows}):
+            start = segment.start + group * size
+            table = self._table(segment, start, min(start + size, segment.end), ["event_id"])
             groups[group] = table.column(0).to_pylist()
-        return [groups[row // GROUP_ROWS][row % GROUP_ROWS] for row in rows]
+        return [groups[row // size][row % size] for row in rows]
 
     def kinds(self, segment: Segment, start: int, end: int) -> dict[str, int]:
         """How many records of each kind the offsets [start, end) hold."""
@@ -151,13 +154,18 @@ class SegmentReader:
 
     def _table(self, segment: Segment, start: int, end: int, columns: list[str] | None) -> pa.Table:
         """Rows of offsets [start, end), of which at least one is asked for; DamagedLog where the file lacks them."""
-        first = (start - segment.start) // GROUP_ROWS
-        groups = list(range(first, (end - 1 - segment.start) // GROUP_ROWS + 1))
+        size = self._group_rows(segment)
+        first = (start - segment.start) // size
+        groups = list(range(first, (end - 1 - segment.start) // size + 1))
         table = self._file(segment).read_row_groups(groups, columns=columns, use_threads=False)
-        table = table.slice(start - segment.start - first * GROUP_ROWS, end - start)
+        table = table.slice(start - segment.start - first * size, end - start)
         if table.num_rows != end - start:
             raise DamagedLog(f"{parquet_path(self.directory, segment.name)} lacks rows of [{start}, {end})")
         return table
+
+    def _group_rows(self, segment: Segment) -> int:
+        """Rows of all its row groups but the last."""
+        return int(self._file(segment).metadata.row_group(0).num_rows)
 
     def _file(self, segment: Segment) -> pq.ParquetFile:
         if segment.name not in self._files:
@@ -165,6 +173,12 @@ class SegmentReader:
                 self._files.pop(next(iter(self._files))).close()
             self._files[segment.name] = pq.ParquetFile(parquet_path(self.directory, segment.name), memory_map=True)
         return self._files[segment.name]
+
+    def keep(self, names: set[str]) -> None:
+        """Close the files of all other segments, so that the disk gets their space back."""
+        self._indexes = {name: index for name, index in self._indexes.items() if name in names}
+        for name in self._files.keys() - names:
+            self._files.pop(name).close()
 
     def close(self) -> None:
         """Close the files."""

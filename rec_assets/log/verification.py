@@ -43,6 +43,11 @@ def stat(tail: Tail, files: SegmentReader) -> dict[str, Any]:
 
 def verify(tail: Tail, files: SegmentReader) -> list[str]:
     """Check SQLite's own pages, contiguity, counts, hashes of the files, and that no event_id is there twice."""
+    with durable.locked(files.directory.parent / "compact.lock"):  # no file goes while it is read
+        return _verify(tail, files)
+
+
+def _verify(tail: Tail, files: SegmentReader) -> list[str]:
     problems = [row[0] for row in tail.con.execute("pragma quick_check") if row[0] != "ok"]
     with tail.transaction("deferred"):
         head, listed = tail.head(), tail.segments()

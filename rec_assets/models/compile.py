@@ -6,7 +6,9 @@ import jax
 
 
 def use_cache(directory: Path) -> None:
-    """Keep compiled functions in `directory`, for this process and the next ones."""
+    """Keep compiled functions in `directory`, for this process and the next ones; a directory set before stays."""
+    if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # JAX makes its flags while it runs
+        return
     directory.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -1,10 +1,11 @@
 """A causal encoder of what a user did, after HSTU (Zhai et al. 2024, arXiv 2402.17152): what comes next.
 
-B sequences, L positions, D dimensions, H heads, R item rows, T targets, K content dimensions; float32 unless said otherwise.
-An item's vector is its embedding plus its projected content, so that an item nobody has chosen yet has a place. A position sees
-its item, how long until the event to be predicted, and that event's hour and weekday. Attention is biased by distance in positions
-and by log2 bucket of the seconds from a key to the event to be predicted; as in HSTU a gate takes the feed-forward layer's
-place, but weights are a softmax, which learnt faster here than silu.
+B sequences, L positions, D dimensions, H heads, R item rows, T targets, K content dimensions; float32 unless said
+otherwise. An item's vector is its embedding plus its projected content, so that an item nobody has chosen yet has a
+place. A position sees its item, how long until the event to be predicted, and that event's hour and weekday.
+Attention is biased by distance in positions and by log2 bucket of the seconds from a key to the event to be
+predicted; as in HSTU a gate takes the feed-forward layer's place, but weights are a softmax, which learnt faster here
+than silu.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+
+from rec_assets.models.arrays import Array
 
 TIME_BUCKETS = 32
 HOUR, DAY = 3_600, 86_400
@@ -41,26 +44,26 @@ class Dense(NamedTuple):
 class Rows(NamedTuple):
     """Item parameters, gathered from the store."""
 
-    embedding: jax.Array  # [R, D]
-    bias: jax.Array  # [R]
+    embedding: Array  # [R, D]
+    bias: Array  # [R]
 
 
 class Sequences(NamedTuple):
     """Histories, newest last, padding on the left. Position l predicts what happens at `times[:, l + 1]`."""
 
-    items: jax.Array  # [B, L] int32 rows, -1 on padding
-    times: jax.Array  # [B, L + 1] int32 seconds since the sequence's first event
-    hour: jax.Array  # [B, L] int32 0-23 of the event to be predicted
-    weekday: jax.Array  # [B, L] int32 0-6
+    items: Array  # [B, L] int32 rows, -1 on padding
+    times: Array  # [B, L + 1] int32 seconds since the sequence's first event
+    hour: Array  # [B, L] int32 0-23 of the event to be predicted
+    weekday: Array  # [B, L] int32 0-6
 
 
 class Batch(NamedTuple):
     """A step batch."""
 
     sequences: Sequences
-    positions: jax.Array  # [T] int32 in the flattened [B · L], of what is predicted
-    targets: jax.Array  # [T] int32 rows
-    weight: jax.Array  # [T] 0 on padding
+    positions: Array  # [T] int32 in the flattened [B · L], of what is predicted
+    targets: Array  # [T] int32 rows
+    weight: Array  # [T] 0 on padding
 
 
 def init(key: jax.Array, dim: int, blocks: int, heads: int, window: int, content_dim: int) -> Dense:
@@ -91,10 +94,10 @@ def init(key: jax.Array, dim: int, blocks: int, heads: int, window: int, content
 
 def item_vectors(dense: Dense, rows: Rows, content: jax.Array) -> jax.Array:
     """[R, D] from embeddings and content [R, K]."""
-    return rows.embedding + content @ dense.content
+    return jnp.asarray(rows.embedding) + content @ dense.content
 
 
-def time_bucket(seconds: jax.Array) -> jax.Array:
+def time_bucket(seconds: Array) -> jax.Array:
     """0 for 0 s or less, else 1 + floor(log2(seconds)); exact, int32 to int32."""
     return TIME_BUCKETS - jax.lax.clz(jnp.maximum(seconds, 0))
 
@@ -169,13 +172,16 @@ def losses(
     dropout: float,
     key: jax.Array | None,
 ) -> jax.Array:
-    """Cross-entropy [T] in nats over the rows given. `correction` [R] is what is added to the logits: minus the log of the
-    chance that the row was drawn (0 where all rows are there), -inf for one that is no choice.
+    """Cross-entropy [T] in nats over the rows given. `correction` [R] is what is added to the logits: minus the log
+    of the chance that the row was drawn (0 where all rows are there), -inf for one that is no choice.
     """
     vectors = item_vectors(dense, rows, content)
     users = encode(dense, vectors, batch.sequences, batch.sequences.items.shape[1], dropout, key)
     users = users.reshape(-1, users.shape[-1])[batch.positions]
-    return optax.softmax_cross_entropy_with_integer_labels(users @ vectors.T + rows.bias + correction, batch.targets)
+    each: jax.Array = optax.softmax_cross_entropy_with_integer_labels(
+        users @ vectors.T + rows.bias + correction, batch.targets
+    )
+    return each
 
 
 def loss(

@@ -1,7 +1,7 @@
 """The simplest model: y = f(W·x + b) under plain gradient descent, the floor of every table.
 
-N rows, X inputs, Y outputs; float32. With the squared error ½·Σ(y − ŷ)² and f the identity, ∂L/∂W = −Σ (y − ŷ)·x; with
-cross-entropy and f the logistic function the gradient reads the same. So W ← W + α·Σ (y − ŷ)·x in both.
+N rows, X inputs, Y outputs; float32. With the squared error ½·Σ(y − ŷ)² and f the identity, ∂L/∂W = −Σ (y − ŷ)·x;
+with cross-entropy and f the logistic function the gradient reads the same. So W ← W + α·Σ (y − ŷ)·x in both.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """The ranker: which of an event's candidates is chosen, s = x·(w + G·c) + MLP(x, c).
 
-N events, C candidates each, F features x of a candidate, K of the event's context c; float32. Inputs are standardised with what
-was measured on the warm-up and clipped, so that a feature that drifts cannot run away with the score.
+N events, C candidates each, F features x of a candidate, K of the event's context c; float32. Inputs are standardised
+with what was measured on the warm-up and clipped, so that a feature that drifts cannot run away with the score.
 """
 
 from typing import NamedTuple
@@ -9,6 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+
+from rec_assets.models.arrays import Array
 
 CLIP = 5.0
 HIDDEN = (48, 24)
@@ -30,22 +32,21 @@ class Params(NamedTuple):
 class Scaling(NamedTuple):
     """Mean and one over the standard deviation of each input, measured once."""
 
-    feature_mean: jax.Array  # [F]
-    feature_scale: jax.Array  # [F]
-    context_mean: jax.Array  # [K]
-    context_scale: jax.Array  # [K]
+    feature_mean: Array  # [F]
+    feature_scale: Array  # [F]
+    context_mean: Array  # [K]
+    context_scale: Array  # [K]
 
 
 class Batch(NamedTuple):
     """Standardised examples."""
 
-    features: jax.Array  # [N, C, F]
-    context: jax.Array  # [N, K]
-    correction: (
-        jax.Array
-    )  # [N, C] added to the scores in the loss: log of how many left-out candidates one stands for; -inf on padding
-    target: jax.Array  # [N] int32 column of what was chosen
-    weight: jax.Array  # [N] 0 where nothing is to be learnt
+    features: Array  # [N, C, F]
+    context: Array  # [N, K]
+    # [N, C] added to the scores in the loss: log of how many left-out candidates one stands for, -inf on padding
+    correction: Array
+    target: Array  # [N] int32 column of what was chosen
+    weight: Array  # [N] 0 where nothing is to be learnt
 
 
 def init(key: jax.Array, features: int, context: int) -> Params:
@@ -65,12 +66,12 @@ def init(key: jax.Array, features: int, context: int) -> Params:
     )
 
 
-def standardise(x: jax.Array, mean: jax.Array, scale: jax.Array) -> jax.Array:
+def standardise(x: Array, mean: Array, scale: Array) -> jax.Array:
     """Within ±CLIP standard deviations of the mean."""
     return jnp.clip((x - mean) * scale, -CLIP, CLIP)
 
 
-def apply(params: Params, features: jax.Array, context: jax.Array) -> jax.Array:
+def apply(params: Params, features: Array, context: Array) -> jax.Array:
     """Scores [N, C] of standardised inputs."""
     linear = jnp.einsum("ncf,nf->nc", features, params.weight + context @ params.by_context.T)
     hidden = jax.nn.gelu(features @ params.features + (context @ params.context + params.bias)[:, None])
@@ -78,7 +79,7 @@ def apply(params: Params, features: jax.Array, context: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def score(params: Params, scaling: Scaling, features: jax.Array, context: jax.Array, items: jax.Array) -> jax.Array:
+def score(params: Params, scaling: Scaling, features: Array, context: Array, items: Array) -> jax.Array:
     """Scores [N, C] of raw inputs; -inf where `items` [N, C] is -1."""
     x = standardise(features, scaling.feature_mean, scaling.feature_scale)
     c = standardise(context, scaling.context_mean, scaling.context_scale)
@@ -88,7 +89,8 @@ def score(params: Params, scaling: Scaling, features: jax.Array, context: jax.Ar
 def losses(params: Params, batch: Batch) -> jax.Array:
     """Cross-entropy [N] in nats of what was chosen among its candidates."""
     scores = apply(params, batch.features, batch.context) + batch.correction
-    return optax.softmax_cross_entropy_with_integer_labels(scores, batch.target)
+    each: jax.Array = optax.softmax_cross_entropy_with_integer_labels(scores, batch.target)
+    return each
 
 
 def loss(params: Params, batch: Batch) -> jax.Array:

@@ -1,4 +1,5 @@
-"""From the live state to a list: candidate sources, the features of what they propose, and the ranks of what was chosen.
+"""From the live state to a list: candidate sources, the features of what they propose, and the ranks of what was
+chosen.
 
 Every source is a pure score over the state, known before the event it is asked about.
 """

@@ -14,7 +14,9 @@ S = len(SOURCES)
 
 @numba.njit(cache=True, nogil=True)
 def _offer(best: npt.NDArray[np.int32], scores: npt.NDArray[np.float32], number: int, item: int, score: float) -> int:
-    """Keep the item if it is among the best so far, those offered earlier first among equals; returns how many are kept."""
+    """Keep the item if it is among the best so far, those offered earlier first among equals; returns how many are
+    kept.
+    """
     if number == len(best):
         if scores[number - 1] >= score:
             return number
@@ -37,7 +39,9 @@ def best_of_each(
     logits: npt.NDArray[np.float32],
     per_source: int,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """The best items i32[S, per_source] of each source, -1 behind the last, and the mass f64[A] of each summed source over what may be listed."""
+    """The best items i32[S, per_source] of each source, -1 behind the last, and the mass f64[A] of each summed source
+    over what may be listed.
+    """
     best, scores, mass = np.full((S, per_source), -1, np.int32), np.empty(per_source, np.float32), np.zeros(A)
     for s in range(len(LISTED)):
         number = 0

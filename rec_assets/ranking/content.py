@@ -25,4 +25,4 @@ def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
     total = np.float32(0)
     for i in range(DIM):
         total += a[i] * b[i]
-    return total
+    return float(total)

@@ -5,7 +5,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import popularity as popular
-
 from rec_assets.features.counters import Counters
 from rec_assets.features.statistics import AVERAGES, day_of, hour_of, log_age, log_gap, log_users
 from rec_assets.ranking import own
@@ -84,7 +83,7 @@ def _lift(counts: npt.NDArray[np.float32], all_counts: npt.NDArray[np.float64], 
     if total == 0:
         return 0.0
     share = (all_counts[at] + 1) / (total + len(all_counts))
-    return np.log((counts[at] + 10 * share) / ((item_total + 10) * share))
+    return float(np.log((counts[at] + 10 * share) / ((item_total + 10) * share)))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,7 +14,9 @@ FAR, FAR_DECAY = 150, 0.985
 
 @numba.njit(cache=True, nogil=True)
 def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) -> None:
-    """Sum over the latest items h_d of decay^(d-1) · users in common / √(users of h_d + 1) / √(users of the item + 10)."""
+    """Sum over the latest items h_d of decay^(d-1) · users in common / √(users of h_d + 1) / √(users of the item +
+    10).
+    """
     table, users = counters.common, counters.items.users
     for d in range(1, min(len(items), FAR) + 1):
         source = items[len(items) - d]

@@ -17,8 +17,9 @@ BACK, AHEAD, NEXT = 10, 15, 6
 
 @numba.njit(cache=True, nogil=True)
 def score(scratch: Scratch, counters: Counters, histories: Rings, items: npt.NDArray[np.int32], user: int) -> None:
-    """A visitor v of h_d at position p has the likeness Σ .9^(d-1) over the h_d they share; x = likeness² · .8^(d-1) goes to
-    v's items at p-10 … p+15 as x / (2 + distance), and to those at p+1 … p+6 as x / distance."""
+    """A visitor v of h_d at position p has the likeness Σ .9^(d-1) over the h_d they share; x = likeness² · .8^(d-1)
+    goes to v's items at p-10 … p+15 as x / (2 + distance), and to those at p+1 … p+6 as x / distance.
+    """
     visitors, n = counters.visitors, 0
     latest = min(len(items), LATEST)
     for d in range(1, latest + 1):

@@ -17,10 +17,11 @@ COUNT, DECAYED, POSITION, FIRST_AT, LAST_AT, SAME_HOUR, SAME_DAY, KEPT = range(8
 def score(
     scratch: Scratch, items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], now: float, session: int
 ) -> npt.NDArray[np.float64]:
-    """Own history 2^(-positions ago / 20); what came within 5 after earlier times of the latest item, 1 / distance; what stood within 10 of
-    earlier times of the session's items, 1 / (1 + distance).
+    """Own history 2^(-positions ago / 20); what came within 5 after earlier times of the latest item, 1 / distance;
+    what stood within 10 of earlier times of the session's items, 1 / (1 + distance).
 
-    Returns what is known of each item had, f64[d, 8], at scratch.slot[item]; the caller sets the slots back with `clear`.
+    Returns what is known of each item had, f64[d, 8], at scratch.slot[item]; the caller sets the slots back with
+    `clear`.
     """
     n, distinct = len(items), 0
     had = np.zeros((n, KEPT))

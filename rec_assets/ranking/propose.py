@@ -90,7 +90,9 @@ def _answer(
     out: Candidates,
     row: int,
 ) -> None:
-    """Fill one row of the candidates. `may_list` [items] says which keys are in the catalogue; target is -1 when serving."""
+    """Fill one row of the candidates. `may_list` [items] says which keys are in the catalogue; target is -1 when
+    serving.
+    """
     items = query.items
     session = sessions.length_of(query.times, query.now)
     transitions.score(scratch, counters, items)
@@ -143,6 +145,11 @@ _NO_LOGITS = np.zeros(0, np.float32)
 _NONE = np.zeros(0, np.int32)
 
 
+def _plain(array: npt.NDArray, dtype: type) -> npt.NDArray:
+    """The array as the kernel is compiled for: JAX gives read-only ones, and each other kind would compile for 15 s."""
+    return np.require(array, dtype, ("C", "A", "W"))
+
+
 def _ask(
     state: LiveState,
     counters: Counters,
@@ -155,7 +162,8 @@ def _ask(
 ) -> None:
     _answer(
         query, counters, state.histories, state.seen, state.content.vectors,
-        _NO_LOGITS if logits is None else logits, may_list, scratching.scratch(len(state.users), len(may_list)),
+        _NO_LOGITS if logits is None else _plain(logits, np.float32), may_list,
+        scratching.scratch(len(state.users), len(may_list)),
         state.config.per_source, state.config.repeats, target, out, row,
     )  # fmt: skip
 
@@ -167,7 +175,16 @@ def query_of(state: LiveState, user: int, now: float, exclude: npt.NDArray[np.in
 
 
 def propose(state: LiveState, counters: Counters, query: Query, logits: npt.NDArray[np.float32] | None) -> Candidates:
-    """Candidates (n = 1) for a list now, out of the whole catalogue. `logits` f32[items] are the encoder's, by item key."""
+    """Candidates (n = 1) for a list now, out of the whole catalogue. `logits` f32[items] are the encoder's, by item
+    key.
+    """
+    query = Query(
+        _plain(query.items, np.int32),
+        _plain(query.times, np.float64),
+        int(query.user),
+        float(query.now),
+        _plain(query.exclude, np.int32),
+    )
     out = blank(1, state.config.candidates, ranked=False)
     counters = counting.with_keys(counters, len(state.users), len(state.items))
     _ask(state, counters, query, logits, np.ones(len(state.items), np.bool_), -1, out, 0)
@@ -182,10 +199,12 @@ def walk(
     counters: Sequence[Counters],
     ranked: bool = False,
 ) -> list[Candidates]:
-    """Take a batch into the state, and for each event that is scored [n] give the candidates as they were just before it.
+    """Take a batch into the state, and for each event that is scored [n] give the candidates as they were just before
+    it.
 
-    One result per entry of `counters`, each with its `logits` f32[m, items] for the m scored events; the state's own counters go along with every
-    event, others stay as they are. Only what had an event before the batch is in the catalogue. With `ranked` the sources' own ranks are given too.
+    One result per entry of `counters`, each with its `logits` f32[m, items] for the m scored events; the state's
+    own counters go along with every event, others stay as they are. Only what had an event before the batch is in
+    the catalogue. With `ranked` the sources' own ranks are given too.
     """
     index = np.flatnonzero(scored)
     out = [blank(len(index), state.config.candidates, ranked) for _ in counters]
@@ -213,5 +232,6 @@ def walk(
 
 def recommend(candidates: Candidates, scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """Columns of the best k candidates of the first query by scores f32[C], best first; fewer where there are fewer."""
-    order = np.argsort(-scores, kind="stable")[:k]
-    return order[candidates.items[0, order] >= 0]
+    order: npt.NDArray[np.int64] = np.argsort(-scores, kind="stable")[:k]
+    picked: npt.NDArray[np.int64] = order[candidates.items[0, order] >= 0]
+    return picked

@@ -29,7 +29,7 @@ def by_source(
     target: int,
     out: npt.NDArray[np.float64],
 ) -> None:
-    """Fill out f64[S] with the target's rank under each source, over all that may be listed; the target may be listed."""
+    """Fill out f64[S] with the target's rank under each source, over all that may be listed, it among them."""
     scores = np.empty(len(may_list), np.float64)
     for s in range(len(SOURCES)):
         if s < len(LISTED):
@@ -53,7 +53,8 @@ def by_source(
 def of_target(
     scores: npt.NDArray[np.float32], target: npt.NDArray[np.int32], known: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Rank f64[n] of each row's target, at column target[n] of scores f32[n, C], -inf on padding; `known` items could be ranked.
+    """Rank f64[n] of each row's target, at column target[n] of scores f32[n, C], -inf on padding; `known` items could
+    be ranked.
 
     A target that is no candidate (-1) ties with all others that are none, behind the candidates.
     """
@@ -62,4 +63,4 @@ def of_target(
     own_score = np.where(among, scores[np.arange(len(scores)), np.maximum(target, 0)], -np.inf)[:, None]
     higher = np.where(among, (listed & (scores > own_score)).sum(1), listed.sum(1))
     equal = np.where(among, (listed & (scores == own_score)).sum(1) - 1, known - listed.sum(1) - 1)
-    return 1.0 + higher + equal / 2
+    return np.asarray(1.0 + higher + equal / 2, np.float64)

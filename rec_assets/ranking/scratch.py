@@ -1,4 +1,6 @@
-"""Where scores are added up: one value per item and source, and the list of what was touched, so that clearing costs only that."""
+"""Where scores are added up: one value per item and source, and the list of what was touched, so that clearing costs
+only that.
+"""
 
 import threading
 from typing import NamedTuple

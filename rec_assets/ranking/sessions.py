@@ -26,7 +26,9 @@ def length_of(times: npt.NDArray[np.float64], now: float) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32], length: int) -> None:
-    """Sum over the session's items at distance d of .95^d · co-occurrence, and .4 of that over the ten items before it."""
+    """Sum over the session's items at distance d of .95^d · co-occurrence, and .4 of that over the ten items before
+    it.
+    """
     table = counters.sessions
     # Weights have grown with time; in units of today's weight the masses of two moments can be compared.
     today = 2.0 ** -((counters.events[0] - counters.sessions_base[0]) / SESSIONS_HALF_LIFE)

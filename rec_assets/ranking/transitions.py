@@ -38,4 +38,4 @@ def link(counters: Counters, source: int, item: int) -> float:
     place = rows.find(counters.following, source, item)
     if place < 0:
         return 0.0
-    return counters.following.values[place, 0] / (counters.following_sum[source, 0] + PRIOR)
+    return float(counters.following.values[place, 0] / (counters.following_sum[source, 0] + PRIOR))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import bentoml
 import pyarrow.parquet as pq
-import yaml
 from bentoml import Bento
 
 from rec_assets import durable
@@ -58,21 +57,18 @@ def pack(settings: Settings, directory: Path) -> str:
 def build(settings: Settings, gpu: bool = False) -> Bento:
     """Put the promoted checkpoint into the model store and build a bento that names it."""
     with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "packed"
+        packed, described = Path(folder) / "packed", Path(folder) / "bentofile.yaml"
         checkpoint_id = pack(settings, packed)
         with bentoml.models.create(MODEL, labels={"checkpoint": checkpoint_id}) as model:
             shutil.copytree(packed, model.path, dirs_exist_ok=True)
-    return bentoml.build(**options(gpu), models=[str(model.tag)], build_ctx=str(ROOT))
+        described.write_text(bentofile(str(model.tag), gpu))
+        return bentoml.bentos.build_bentofile(str(described), build_ctx=str(ROOT))
 
 
-def options(gpu: bool) -> dict[str, object]:
-    """What bentofile.yaml says; for a GPU, JAX comes with CUDA, whose libraries are wheels too."""
-    found: dict[str, object] = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
-    if gpu:
-        python = dict(found["python"])  # type: ignore[call-overload]
-        python["packages"] = [package.replace("jax==", "jax[cuda12]==") for package in python["packages"]]
-        found |= {"python": python, "labels": {"variant": "gpu"}}
-    return found
+def bentofile(model: str, gpu: bool) -> str:
+    """bentofile.yaml with the exact tag of the model; for a GPU with JAX for CUDA, whose libraries are wheels too."""
+    text = (ROOT / "bentofile.yaml").read_text() + f'models:\n  - "{model}"\n'
+    return text.replace('"jax==', '"jax[cuda12]==').replace("variant: cpu", "variant: gpu") if gpu else text
 
 
 def main() -> None:

@@ -2,11 +2,14 @@
 
 from typing import NamedTuple
 
+import msgspec
 import pyarrow as pa
 
 from rec_assets.events import Items
 
-SCHEMA = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("categories", pa.list_(pa.string()))])
+SCHEMA = pa.schema(
+    [("item_id", pa.string()), ("title", pa.string()), ("categories", pa.list_(pa.string())), ("year", pa.int64())]
+)
 
 
 class Entry(NamedTuple):
@@ -14,6 +17,11 @@ class Entry(NamedTuple):
 
     title: str | None
     categories: list[str]
+    year: int | None = None
+
+
+class _Attributes(msgspec.Struct):
+    year: int | None = None
 
 
 UNKNOWN = Entry(None, [])
@@ -28,18 +36,19 @@ class Catalogue:
 
     def take(self, items: Items) -> None:
         """Take in catalogue rows, in the order of the log."""
-        for item_id, title, categories in zip(items.item_id, items.title, items.categories, strict=True):
-            self._put(item_id, title, categories)
+        columns = (items.item_id, items.title, items.categories, items.attributes)
+        for item_id, title, categories, attributes in zip(*columns, strict=True):
+            self._put(item_id, Entry(title, list(categories), _year(attributes)))
 
     def read(self, table: pa.Table) -> None:
         """Take in what `to_arrow` gave."""
         for row in table.to_pylist():
-            self._put(row["item_id"], row["title"], row["categories"])
+            self._put(row["item_id"], Entry(row["title"], row["categories"], row["year"]))
 
     def to_arrow(self) -> pa.Table:
         """All entries, one row each."""
         rows = [(item_id, *entry) for item_id, entry in self._entries.items()]
-        return pa.table([list(column) for column in zip(*rows, strict=True)] or [[], [], []], schema=SCHEMA)
+        return pa.table([list(column) for column in zip(*rows, strict=True)] or [[]] * len(SCHEMA), schema=SCHEMA)
 
     def __getitem__(self, item_id: str) -> Entry:
         """How an item is shown; one that was never described is UNKNOWN."""
@@ -56,6 +65,14 @@ class Catalogue:
         found = [item_id for item_id, text in self._searched.items() if all(word in text for word in words)]
         return sorted(found, key=lambda item_id: not self._searched[item_id].startswith(query))[:limit]
 
-    def _put(self, item_id: str, title: str | None, categories: list[str]) -> None:
-        self._entries[item_id] = Entry(title, list(categories))
-        self._searched[item_id] = " ".join([title or item_id, *categories]).lower()
+    def _put(self, item_id: str, entry: Entry) -> None:
+        self._entries[item_id] = entry
+        self._searched[item_id] = " ".join([entry.title or item_id, str(entry.year or ""), *entry.categories]).lower()
+
+
+def _year(attributes: str) -> int | None:
+    """The year among an item's other attributes, where it is one."""
+    try:
+        return msgspec.json.decode(attributes, type=_Attributes).year
+    except msgspec.DecodeError:
+        return None

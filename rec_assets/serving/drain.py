@@ -1,9 +1,11 @@
 """One thread that computes, and the bounded queue it drains: the event loop never computes, and a flood gets 429."""
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,11 +13,12 @@ from rec_assets.serving.messages import Refused
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+BUSY_SECONDS = 1.0  # after so long without a rest there is one between two calls
 _STOP = object()
 
 
 class Drain:
-    """Runs calls one after the other in a thread of its own, and `idle` whenever there was none for `idle_seconds`."""
+    """Runs calls one after the other in a thread of its own, and `idle` when there is none and now and then between."""
 
     def __init__(self, idle: Callable[[], None], limit: int, idle_seconds: float = 0.1) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -50,11 +53,15 @@ class Drain:
         return await future
 
     def _work(self) -> None:
+        rested = time.monotonic()
         while True:
-            try:
+            job = None
+            with contextlib.suppress(queue.Empty):
                 job = self._queue.get(timeout=self._idle_seconds)
-            except queue.Empty:
+            if job is None or time.monotonic() - rested > BUSY_SECONDS:
                 self._rest()
+                rested = time.monotonic()
+            if job is None:
                 continue
             if job is _STOP:
                 return

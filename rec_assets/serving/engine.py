@@ -15,16 +15,19 @@ import numpy.typing as npt
 from rec_assets.events import parse
 from rec_assets.features import histories, rings
 from rec_assets.features import state as live
+from rec_assets.features.histories import Windows
 from rec_assets.features.state import LiveState
 from rec_assets.log import Log
+from rec_assets.models.compile import bucket
 from rec_assets.ranking import FEATURES, SOURCES, Candidates, Query, propose, recommend
-from rec_assets.ranking.propose import query_of
+from rec_assets.ranking.propose import blank, query_of
 from rec_assets.registry import Promoted, Registry
 from rec_assets.serving import loading
 from rec_assets.serving.loading import READ_ROWS, Served
 from rec_assets.serving.messages import Recommend
-from rec_assets.settings import Settings
+from rec_assets.settings import Settings, TrainConfig
 from rec_assets.training import checkpoint as checkpoints
+from rec_assets.training.model import Model
 
 POPULARITY = FEATURES.index("popular_2000_events")  # what a list is made of before anything is learnt
 HISTORY_SPACING = 60.0  # seconds between the items of a history that was told without times
@@ -42,22 +45,30 @@ class Ranked(NamedTuple):
 
 
 class Engine:
-    """State, weights and tail of one worker. Only `adopt` may be called from another thread."""
+    """State, weights and tail of one worker. Only `adopt` and `prepare` may be called from another thread."""
 
     def __init__(self, settings: Settings, packed: Path | None = None) -> None:
         """Open the log, load what is promoted and read on to the head; takes seconds for a long log."""
         self._settings = settings
         self._log = Log.open(settings.log_dir)
         self.log_id = self._log.log_id
+        self._prepared: tuple[TrainConfig, int] | None = None
         self.served = loading.open_served(settings, self._log, packed)
         self.catch_up()
 
-    def warm(self) -> None:
-        """Compile all that a request needs."""
+    def prepare(self) -> None:
+        """Compile ahead for the catalogue as large as it is and will be, before a request needs it."""
         served = self.served
-        if served.model is not None:
-            served.model.content = served.state.content
-            served.model.warm(len(served.state.items))
+        config = served.state.config if served.model is None else served.model.config
+        wanted = (config, bucket(len(served.state.items)))
+        if wanted != self._prepared:
+            _compile(config, len(served.state.items))
+            self._prepared = wanted
+
+    def warm(self) -> None:
+        """Make the first lists, so that none has to wait for what is done once."""
+        self.prepare()
+        served = self.served
         users = served.state.users.ids[-1:]
         for wish in (Recommend(history_item_ids=[]), *(Recommend(user_id=user) for user in users)):
             self.recommend(wish)
@@ -89,7 +100,6 @@ class Engine:
         if registry.manifest(pointer.id).log_id == served.keys_of:
             model = checkpoints.load_model(registry, pointer.id)
             model.content = served.state.content
-            model.warm(len(served.state.items))
             self.served = dataclasses.replace(
                 served,
                 model=model,
@@ -105,8 +115,7 @@ class Engine:
         finally:
             log.close()
         assert replaced.model is not None
-        replaced.model.content = replaced.state.content
-        replaced.model.warm(len(replaced.state.items))
+        _compile(replaced.model.config, len(replaced.state.items))
         self.served = replaced
 
     def recommend(self, wish: Recommend) -> Ranked:
@@ -166,7 +175,19 @@ class Engine:
     def shown(self, item_id: str) -> dict[str, object]:
         """An item as a card shows it."""
         entry = self.served.catalogue[item_id]
-        return {"item_id": item_id, "title": entry.title, "categories": entry.categories}
+        return {"item_id": item_id, **entry._asdict()}
+
+
+def _compile(config: TrainConfig, items: int) -> None:
+    """Compile what one list needs with so many items, and with more than fit into their bucket.
+
+    Shapes are what counts, so a model that has learnt nothing does, and none that serves is touched.
+    """
+    model = Model(config)
+    window = Windows(np.full((1, config.window), -1, np.int32), np.zeros((1, config.window)), np.zeros(1))
+    for size in (items, bucket(items) + 1):
+        model.logits(window, size)
+    model.rank(blank(1, config.candidates, ranked=False))
 
 
 def _query(state: LiveState, wish: Recommend, now: float) -> Query:

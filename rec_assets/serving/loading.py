@@ -76,6 +76,7 @@ def load(
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)
         catalogue.read(pq.read_table(packed / CATALOGUE))
+    model.content = state.content
     same = manifest.log_id == log.log_id
     if same:
         read_catalogue(catalogue, log, state.offset, settings)

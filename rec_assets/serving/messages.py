@@ -48,6 +48,7 @@ class Item(msgspec.Struct, omit_defaults=True):
     source: str
     title: str | None = None
     categories: list[str] = []
+    year: int | None = None
 
 
 class Recommended(msgspec.Struct):

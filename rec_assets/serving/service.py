@@ -1,6 +1,7 @@
 """The BentoML service: one worker of ours per process, behind lean routes."""
 
 from pathlib import Path
+from typing import Any
 
 import bentoml
 
@@ -52,9 +53,10 @@ MODEL = "rec-checkpoint"  # the name of the BentoML model that carries a checkpo
 
 def packed() -> Path | None:
     """Where the checkpoint is that the running bento carries; None when the service runs from its source."""
-    bento = Recommender.bento
+    service: Any = Recommender  # what BentoML made of the class
+    bento = service.bento
     models = bento.info.all_models if bento is not None else []
     for model in models:
         if model.tag.name == MODEL:
-            return Path(model.to_model().resolve())
+            return Path(model.to_model().resolve().path)
     return None

@@ -41,6 +41,7 @@ class Watcher:
         beat_at = 0.0
         while not self._stop.is_set():
             self._take_up()
+            self._engine.prepare()
             if time.monotonic() >= beat_at or self._engine.served.checkpoint != self._noted:
                 beat_at = time.monotonic() + HEARTBEAT_SECONDS
                 self._note()

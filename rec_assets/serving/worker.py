@@ -44,7 +44,9 @@ class Worker:
         self.ready, self.failed, self.stopping = False, False, False
         self._watcher: Watcher | None = None
         self._published: tuple[int, dict[str, Any]] = (0, {})
-        self._behind, self._told_at, self._weights_of, self._weights_seconds = 0, 0.0, "", None
+        self._behind, self._told_at = 0, 0.0
+        self._weights_of: str | None = None  # the checkpoint that the next figure is of
+        self._weights_seconds: float | None = None
 
     def start(self) -> None:
         """Start the threads; `ready` is set once the first list has been made."""
@@ -75,6 +77,7 @@ class Worker:
             self.failed = True  # /livez says so, and whoever supervises starts another
             logger.exception("the worker could not start")
             return
+        self._weights_of = self.engine.served.checkpoint  # it was learnt before this worker began: no figure for it
         # What is there now stays: the collector need not look at it again in the middle of a request.
         gc.collect()
         gc.freeze()

@@ -9,11 +9,13 @@ from rec_assets.training import online, stretches
 from rec_assets.training.model import Model
 from rec_assets.training.stretches import Stretches
 
-TARGETS = 25  # at most, of one stretch of a micro-batch: it knows as many events before them
+TARGETS = 25  # at most, of one stretch of a micro-batch, which so knows what came before them
 
 
 def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
-    """Events [start, end) of a batch and the catalogue rows that come before each of them; the last piece has the rest."""
+    """Events [start, end) of a batch and the catalogue rows that come before each of them; the last piece has the
+    rest.
+    """
     last = end == len(arrays.user)
     inside = [row for row in arrays.descriptions if start <= row.before < end or (last and row.before >= end)]
     return arrays._replace(
@@ -38,26 +40,22 @@ def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stret
     for row, count in enumerate(counts):
         fresh = min(int(count), int(kept[row]))
         own = items.shape[1] - min(int(kept[row]), window + 1 + fresh)
-        parts.append(stretches.cut(items[row, own:], times[row, own:], fresh, window, TARGETS))
+        parts.append(stretches.cut(items[row, own:], times[row, own:], fresh, window, min(TARGETS, window)))
     return stretches.join(parts, window)
 
 
 def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator) -> float:
-    """Learn a batch's stretches `passes` times, each time mixed with as many replayed targets. Loss of the first pass."""
+    """Learn a batch's stretches `passes` times, each time mixed with about as many replayed targets. Loss of the
+    first pass.
+    """
     model.store.admit(fresh.items)  # also where nothing is to be predicted
     window, rate = model.config.window, model.config.encoder_update_rate
     losses = []
     for _ in range(passes):
-        replayed = model.replay.some_stretches(max(fresh.targets() // (window // 2), 1), rng)
-        mixed = stretches.join([fresh, tail(replayed, window // 2)], window)
+        replayed = model.replay.some_stretches(max(fresh.targets() // window, 1), rng)
+        mixed = stretches.join([fresh, replayed], window)
         losses.append(online.learn_stretches(model, mixed.take(rng.permutation(len(mixed.first))), (rate, rate), rng))
     return losses[0]
-
-
-def tail(replayed: Stretches, targets: int) -> Stretches:
-    """Of each stretch only the newest so many events as targets."""
-    first = np.maximum(replayed.first, replayed.items.shape[1] - targets).astype(np.int32)
-    return replayed._replace(first=first)
 
 
 def events_learnt(arrays: EventArrays) -> int:

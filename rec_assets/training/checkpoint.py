@@ -33,7 +33,8 @@ def save(
 ) -> str:
     """Write a candidate learnt from the offsets [start, end), and return its id.
 
-    The live state is written with the first one and then every `state_every_events` offsets; others name the one to read on from.
+    The live state is written with the first one and then every `state_every_events` offsets; others name the one to
+    read on from.
     """
     assert state.offset == end, f"the state is at offset {state.offset}, the checkpoint at {end}"
     carrier = carrier_of(registry, parent) if parent is not None else None
@@ -42,7 +43,7 @@ def save(
     arrays = {part: _named({name: getattr(model, name) for name in names}) for part, names in TREES.items()}
     arrays[ENCODER]["steps"] = np.array([model.row_steps, model.events], np.int64)
     arrays |= {ITEMS: model.store.to_arrays(), REPLAY: model.replay.to_arrays()}
-    contiguous = {part: {name: np.ascontiguousarray(x) for name, x in each.items()} for part, each in arrays.items()}
+    contiguous = {part: {name: np.asarray(x, order="C") for name, x in each.items()} for part, each in arrays.items()}
     described = {
         "config": dataclasses.asdict(model.config),
         "kinds": {name: dataclasses.asdict(kind) for name, kind in state.kinds.items()},

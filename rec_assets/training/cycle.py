@@ -29,7 +29,9 @@ def run(
     index: npt.NDArray[np.int64],
     systems: Sequence[str] = SYSTEMS,
 ) -> Cycle:
-    """Score the events of `index`, then learn the whole batch, in place; the same state and batch give the same model."""
+    """Score the events of `index`, then learn the whole batch, in place; the same state and batch give the same
+    model.
+    """
     began = time.perf_counter()
     tested = prequential.run(model, reference, state, arrays, index, systems)
     scored = time.perf_counter()
@@ -41,7 +43,9 @@ def run(
 def learn(
     model: Model, state: LiveState, arrays: EventArrays, tested: Tested, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Learn a batch that the state has taken in; its tested events are the ranker's examples, mixed with as many replayed."""
+    """Learn a batch that the state has taken in; its tested events are the ranker's examples, mixed with as many
+    replayed.
+    """
     config = model.config
     fresh = batches.fresh_stretches(state, arrays, config.window)
     losses = {"encoder": batches.learn_encoder(model, fresh, config.update_passes, rng)}

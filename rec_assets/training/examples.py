@@ -1,6 +1,6 @@
 """The ranker's training material: what was to choose from, and what was chosen."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class Examples(NamedTuple):
 
     def take(self, index: npt.NDArray[np.int64]) -> "Examples":
         """Those of an index."""
-        return Examples(*(column[index] for column in self))
+        return Examples(self.features[index], self.context[index], self.correction[index], self.target[index])
 
 
 def empty(features: int, context: int) -> Examples:
@@ -48,7 +48,8 @@ def empty(features: int, context: int) -> Examples:
 def thin(candidates: Candidates, rng: np.random.Generator) -> Choices:
     """Choices from candidates; events whose item is none of them are left out.
 
-    The softmax over what is kept estimates the one over all: a candidate that was drawn stands for those that were not.
+    The softmax over what is kept estimates the one over all: a candidate that was drawn stands for those that were
+    not.
     """
     events = np.flatnonzero(candidates.target >= 0)
     items, target = candidates.items[events], candidates.target[events]
@@ -76,15 +77,16 @@ def thin(candidates: Candidates, rng: np.random.Generator) -> Choices:
 
 def scaling(choices: list[Choices]) -> ranker.Scaling:
     """What standardises these choices' inputs; an input that never varies is left out by a scale of 0."""
-    rows = np.concatenate([each.features[np.isfinite(each.correction)] for each in choices])
-    context = np.concatenate([each.context for each in choices])
-    spread, context_spread = rows.std(axis=0, dtype=np.float64), context.std(axis=0, dtype=np.float64)
-    return ranker.Scaling(
-        rows.mean(axis=0, dtype=np.float64).astype(np.float32),  # type: ignore[arg-type]
-        np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0).astype(np.float32),  # type: ignore[arg-type]
-        context.mean(axis=0, dtype=np.float64).astype(np.float32),  # type: ignore[arg-type]
-        np.where(context_spread > 1e-6, 1 / np.maximum(context_spread, 1e-6), 0.0).astype(np.float32),  # type: ignore[arg-type]
-    )
+    features = _mean_and_scale([each.features[np.isfinite(each.correction)] for each in choices])
+    return ranker.Scaling(*features, *_mean_and_scale([each.context for each in choices]))
+
+
+def _mean_and_scale(parts: list[npt.NDArray[np.float32]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    count = sum(len(part) for part in parts)
+    mean = sum(part.sum(axis=0, dtype=np.float64) for part in parts) / count
+    spread = np.sqrt(sum(((part - mean) ** 2).sum(axis=0) for part in parts) / count)
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def standardise(choices: Choices, scaling: ranker.Scaling) -> Examples:
@@ -95,22 +97,31 @@ def standardise(choices: Choices, scaling: ranker.Scaling) -> Examples:
 
 
 def _levels(x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-    return np.rint(np.clip(x, -ranker.CLIP, ranker.CLIP) * LEVELS).astype(np.int8)
+    levels: npt.NDArray[np.int8] = np.rint(np.clip(x, -ranker.CLIP, ranker.CLIP) * LEVELS).astype(np.int8)
+    return levels
 
 
 def join(parts: list[Examples]) -> Examples:
     """All of them, in order; at least one part."""
-    return Examples(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Examples(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.context for part in parts]),
+        np.concatenate([part.correction for part in parts]),
+        np.concatenate([part.target for part in parts]),
+    )
 
 
 def step_batch(examples: Examples, size: int) -> ranker.Batch:
     """A batch of `size` examples, padded with weight 0."""
     count = len(examples.target)
-    padded = Examples(*(np.concatenate([x, np.zeros((size - count, *x.shape[1:]), x.dtype)]) for x in examples))
+
+    def padded(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.concatenate([x, np.zeros((size - count, *x.shape[1:]), x.dtype)])
+
     return ranker.Batch(
-        features=padded.features,  # type: ignore[arg-type]
-        context=padded.context,  # type: ignore[arg-type]
-        correction=padded.correction,  # type: ignore[arg-type]
-        target=padded.target,  # type: ignore[arg-type]
-        weight=(np.arange(size) < count).astype(np.float32),  # type: ignore[arg-type]
+        features=padded(examples.features),
+        context=padded(examples.context),
+        correction=padded(examples.correction),
+        target=padded(examples.target),
+        weight=(np.arange(size) < count).astype(np.float32),
     )

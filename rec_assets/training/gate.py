@@ -1,4 +1,6 @@
-"""May this candidate be served: finite numbers, a normal batch, and no worse than its parent on what both have learnt."""
+"""May this candidate be served: finite numbers, a normal batch, and no worse than its parent on what both have
+learnt.
+"""
 
 from typing import NamedTuple
 
@@ -31,7 +33,8 @@ class Replayed(NamedTuple):
 
     stretches: Stretches
     examples: Examples
-    size: int  # rows that the parent had: one that is new cannot count against the candidate
+    rows: npt.NDArray[np.int32]  # of the parent's items: one that is new cannot count against the candidate
+    correction: npt.NDArray[np.float32]  # of these rows' logits
 
 
 class Losses(NamedTuple):
@@ -47,14 +50,15 @@ def replayed(model: Model, number: int, rng: np.random.Generator) -> Replayed:
     targets = np.cumsum(stretches.items.shape[1] - stretches.first)
     enough = int(np.searchsorted(targets, number)) + 1
     stretches = stretches.take(np.arange(min(enough, len(targets))))
-    return Replayed(stretches, model.replay.some_examples(number, rng), model.store.size)
+    rows, correction = choose_rows(model.store, stretches, model.store.size, rng)
+    return Replayed(stretches, model.replay.some_examples(number, rng), rows, correction)
 
 
-def losses(model: Model, material: Replayed, seed: int) -> Losses:
-    """The model's losses; the same seed draws the same rows for parent and candidate."""
+def losses(model: Model, material: Replayed) -> Losses:
+    """The model's losses, without dropout."""
     found: list[npt.NDArray] = [np.empty(0)]
     if len(material.stretches.first):
-        rows, correction = choose_rows(model.store, material.stretches, material.size, np.random.default_rng(seed))
+        rows, correction = material.rows, material.correction
         gathered = model.store.gather(rows)["value"]
         content = padded(model.content_of(model.store.key_of[rows]), len(correction))
         places = slots(rows, model.store.rows(material.stretches.items))
@@ -70,7 +74,9 @@ def losses(model: Model, material: Replayed, seed: int) -> Losses:
 
 
 def z_score(parent: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float:
-    """How many standard errors the candidate's mean loss lies above the parent's, event by event; 0 for too few events."""
+    """How many standard errors the candidate's mean loss lies above the parent's, event by event; 0 for too few
+    events.
+    """
     worse = candidate - parent
     if len(worse) < LEAST:
         return 0.0
@@ -85,12 +91,13 @@ def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray
     figures = {
         "encoder_z": z_score(parent.encoder, candidate.encoder),
         "ranker_z": z_score(parent.ranker, candidate.ranker),
-        "encoder_loss": float(candidate.encoder.mean()) if len(candidate.encoder) else float("nan"),
-        "ranker_loss": float(candidate.ranker.mean()) if len(candidate.ranker) else float("nan"),
         "replayed_targets": float(len(parent.encoder)),
         "replayed_examples": float(len(parent.ranker)),
         "largest_item_share": share,
     }
+    for part, each in candidate._asdict().items():
+        if len(each):
+            figures[f"{part}_loss"] = float(each.mean())
     finite = is_finite and bool(np.isfinite(candidate.encoder).all() and np.isfinite(candidate.ranker).all())
     if not finite:
         return Gate(False, "a weight or a loss is not a finite number", figures)

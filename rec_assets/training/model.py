@@ -48,7 +48,9 @@ class Model:
         self._catalogue: tuple[tuple[int, int], jax.Array, jax.Array] | None = None
 
     def logits(self, windows: Windows, n_items: int) -> npt.NDArray[np.float32]:
-        """[m, n_items] by item key: what comes next, at `windows.now`. An item without a row has its content's place only."""
+        """[m, n_items] by item key: what comes next, at `windows.now`. An item without a row has its content's place
+        only.
+        """
         vectors, bias = self._vectors(n_items)
         found = np.empty((len(windows.now), n_items), np.float32)
         for start, end, size in pieces(len(windows.now)):
@@ -67,9 +69,9 @@ class Model:
             scores = ranker.score(
                 self.ranker,
                 self.scaling,
-                pad(candidates.features[start:end], size),  # type: ignore[arg-type]
-                pad(candidates.context[start:end], size),  # type: ignore[arg-type]
-                pad(candidates.items[start:end], size, -1),  # type: ignore[arg-type]
+                pad(candidates.features[start:end], size),
+                pad(candidates.context[start:end], size),
+                pad(candidates.items[start:end], size, -1),
             )
             found[start:end] = np.asarray(scores)[: end - start]
         return found
@@ -84,9 +86,9 @@ class Model:
             ranker.score(
                 self.ranker,
                 self.scaling,
-                np.zeros((size, self.config.candidates, len(FEATURES)), np.float32),  # type: ignore[arg-type]
-                np.zeros((size, len(CONTEXT)), np.float32),  # type: ignore[arg-type]
-                np.full((size, self.config.candidates), -1, np.int32),  # type: ignore[arg-type]
+                np.zeros((size, self.config.candidates, len(FEATURES)), np.float32),
+                np.zeros((size, len(CONTEXT)), np.float32),
+                np.full((size, self.config.candidates), -1, np.int32),
             )
         self.changed()
 
@@ -109,7 +111,9 @@ class Model:
         self._catalogue = None
 
     def _vectors(self, n_items: int) -> tuple[jax.Array, jax.Array]:
-        """Vectors [N, D] and biases [N] of the items by key, N a bucket that holds them; kept until something changes."""
+        """Vectors [N, D] and biases [N] of the items by key, N a bucket that holds them; kept until something
+        changes.
+        """
         version = (n_items, self.content.items if self.content is not None else 0)
         if self._catalogue is not None and self._catalogue[0] == version:
             return self._catalogue[1:]

@@ -81,7 +81,7 @@ def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.rand
     model.store.admit(stretches.items)
     group = GROUP_FULL if model.store.size <= FULL_ROWS else GROUP_SAMPLED
     total = max(len(stretches.first), 1)
-    losses = []
+    losses: list[jax.Array] = []
     for start in range(0, len(stretches.first), group):
         part = stretches.take(np.arange(start, min(start + group, total)))
         np.add.at(model.store.chosen, target_rows(model.store, part), 1.0)
@@ -112,10 +112,12 @@ def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.rand
 def choose_rows(
     store: EmbeddingStore, stretches: Stretches, size: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Which of the first `size` rows a group of stretches is learnt with, ascending [n], and the bucketed correction of their logits.
+    """Which of the first `size` rows a group of stretches is learnt with, ascending [n], and the bucketed correction
+    of their logits.
 
-    Up to FULL_ROWS all of them. Beyond, the stretches' own and even draws; a logit is lowered by the log of the chance that its
-    row is there (Bengio and Senécal 2008): 1 − (1 − its share of all targets so far)^targets · (1 − chance of being drawn).
+    Up to FULL_ROWS all of them. Beyond, the stretches' own and even draws; a logit is lowered by the log of the
+    chance that its row is there (Bengio and Senécal 2008): 1 − (1 − its share of all targets so far)^targets · (1 −
+    chance of being drawn).
     """
     if size <= FULL_ROWS:
         rows = np.arange(size, dtype=np.int32)
@@ -152,9 +154,11 @@ def padded(array: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]
 
 
 def learn_examples(model: Model, examples: Examples, rate: Rate, rng: np.random.Generator) -> float:
-    """One pass of the ranker over the examples in random order, in place. Mean loss before each step; nan without any."""
+    """One pass of the ranker over the examples in random order, in place. Mean loss before each step; nan without
+    any.
+    """
     order = rng.permutation(len(examples.target))
-    losses = []
+    losses: list[jax.Array] = []
     for start in range(0, len(order), EVENTS_PER_STEP):
         batch = example_arrays.step_batch(examples.take(order[start : start + EVENTS_PER_STEP]), EVENTS_PER_STEP)
         now = np.float32(rate[0] + (rate[1] - rate[0]) * start / len(order))

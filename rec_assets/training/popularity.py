@@ -57,7 +57,8 @@ def _ranks(
 def ranks(
     counts: npt.NDArray[np.int64], state: LiveState, arrays: EventArrays, index: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Ranks [m] of the events chosen by `index` from a batch that is not yet in the state, infinity for an unknown item.
+    """Ranks [m] of the events chosen by `index` from a batch that is not yet in the state, infinity for an unknown
+    item.
 
     `counts` [items] are how often each item occurred before the batch, 0 for one that is unknown.
     """

@@ -1,4 +1,4 @@
-"""Test, then train: what each system would have shown just before the events of a batch, and where their items stood."""
+"""Test, then train: what each system would have shown just before an event of a batch, and where its item stood."""
 
 import zlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Scored(NamedTuple):
 class Tested(NamedTuple):
     """All systems on the same events of a batch, which is now in the state."""
 
-    index: npt.NDArray[np.int64]  # [m] places in the batch
+    places: npt.NDArray[np.int64]  # [m] in the batch
     systems: dict[str, Scored]
     candidates: Candidates  # of the online system, to learn from
     known: int  # items that occurred before the batch
@@ -49,7 +49,7 @@ def tested_index(state: LiveState, arrays: EventArrays, event_ids: Sequence[str]
     index = np.flatnonzero(wanted)
     if len(index) <= limit:
         return index
-    hashes = np.array([zlib.crc32(event_ids[i].encode()) for i in index])
+    hashes = np.array([zlib.crc32(event_ids[i].encode()) for i in index.tolist()])
     return np.sort(index[np.argsort(hashes, kind="stable")[:limit]])
 
 
@@ -63,7 +63,8 @@ def run(
 ) -> Tested:
     """Score the events that `index` chooses from a batch, which the state then has taken in.
 
-    Systems that need a reference are left out without one. An item that no event before the batch had ranks at infinity.
+    Systems that need a reference are left out without one. An item that no event before the batch had ranks at
+    infinity.
     """
     scored = np.zeros(len(arrays.user), bool)
     scored[index] = True
@@ -103,5 +104,7 @@ def ranked(
 
 
 def figures(tested: Tested) -> dict[str, dict[str, float]]:
-    """Each system's metrics on the batch."""
+    """Each system's metrics on the batch; of a batch without tested events only that there were none."""
+    if not len(tested.places):
+        return {name: {"n": 0.0} for name in tested.systems}
     return {name: metrics.summary(scored.ranks) for name, scored in tested.systems.items()}

@@ -1,7 +1,7 @@
 """A bounded, even sample of all that was learnt from, kept with the checkpoint against forgetting and for the gate."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -57,15 +57,16 @@ class Replay:
 
 def reservoir(kept: Sample, new: Sample, offered: int, size: int, rng: np.random.Generator) -> Sample:
     """Each of all that was ever offered is kept with the same chance (Vitter's algorithm R). Returns new arrays."""
-    count = len(new[0])
-    place = offered + np.arange(count)
+    place = offered + np.arange(len(new[0]))
     place = np.where(place < size, place, rng.integers(0, place + 1))
     taken = np.flatnonzero(place < size)
     total = max(len(kept[0]), int(place[taken].max(initial=-1)) + 1)
-    columns = []
-    for old, fresh in zip(kept, new, strict=True):
+
+    def filled(old: npt.NDArray[Any], fresh: npt.NDArray[Any]) -> npt.NDArray[Any]:
         column = np.empty((total, *old.shape[1:]), old.dtype)
         column[: len(old)] = old
         column[place[taken]] = fresh[taken]
-        columns.append(column)
-    return type(kept)(*columns)
+        return column
+
+    columns: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = list(zip(kept, new, strict=True))
+    return type(kept)(*(filled(old, fresh) for old, fresh in columns))

@@ -1,4 +1,6 @@
-"""Item rows on the host. A jitted step never sees the table, only the rows it touches, so nothing recompiles when it grows."""
+"""Item rows on the host. A jitted step never sees the table, only the rows it touches, so nothing recompiles when it
+grows.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +15,8 @@ SLOTS = ("value", "first", "second")  # the parameter and Adam's two moments: th
 class EmbeddingStore:
     """Key -> row map and arrays that double when they are full.
 
-    Keys are the stable integers of item ids, rows are places in the arrays. Each slot holds an embedding f32[rows, dim] and a
-    bias f32[rows].
+    Keys are the stable integers of item ids, rows are places in the arrays. Each slot holds an embedding f32[rows,
+    dim] and a bias f32[rows].
     """
 
     def __init__(self, dim: int, seed: int) -> None:
@@ -65,7 +67,7 @@ class EmbeddingStore:
             embedding = np.zeros((bucket(len(rows)), self.dim), np.float32)
             bias = np.zeros(len(embedding), np.float32)
             embedding[: len(rows)], bias[: len(rows)] = self.embedding[slot][rows], self.bias[slot][rows]
-            gathered[slot] = encoder.Rows(embedding, bias)  # type: ignore[arg-type]
+            gathered[slot] = encoder.Rows(embedding, bias)
         return gathered
 
     def scatter(self, rows: Keys, gathered: dict[str, encoder.Rows]) -> None:

@@ -1,5 +1,6 @@
 """Stretches of histories as training material, and the step batches made of them."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -38,7 +39,11 @@ def empty(window: int) -> Stretches:
 def join(parts: list[Stretches], window: int) -> Stretches:
     """All of them, in order."""
     parts = [empty(window), *parts]
-    return Stretches(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Stretches(
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.first for part in parts]),
+    )
 
 
 def cut(
@@ -56,7 +61,7 @@ def cut(
     stretches = Stretches(
         np.full((len(ends), window + 1), -1, np.int32), np.zeros((len(ends), window + 1)), np.zeros(len(ends), np.int32)
     )
-    for row, (low, high) in enumerate(zip(firsts, ends, strict=True)):
+    for row, (low, high) in enumerate(zip(firsts.tolist(), ends.tolist(), strict=True)):
         known = min(high, window + 1)
         stretches.items[row, -known:] = items[high - known : high]
         stretches.times[row, -known:] = times[high - known : high]
@@ -75,7 +80,7 @@ def from_events(
     order = np.argsort(users, kind="stable")
     bounds = np.flatnonzero(np.diff(users[order], prepend=-1, append=-1))
     parts = []
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds.tolist()):
         chosen = order[low:high]
         offset = int(rng.integers(window)) if len(chosen) > window else 0
         parts.append(cut(items[chosen], times[chosen], len(chosen), window, window, offset))
@@ -95,7 +100,7 @@ def sequences(
     elapsed = np.clip(times - origin, 0, np.iinfo(np.int32).max).astype(np.int32)
     hour = (seconds // HOUR % 24).astype(np.int32)
     weekday = ((seconds // DAY + 3) % 7).astype(np.int32)  # 1970 began on a Thursday
-    return encoder.Sequences(items, elapsed, hour, weekday)  # type: ignore[arg-type]
+    return encoder.Sequences(items, elapsed, hour, weekday)
 
 
 def step_batches(stretches: Stretches, rows: npt.NDArray[np.int32]) -> Iterator[encoder.Batch]:
@@ -135,4 +140,4 @@ def step_batch(stretches: Stretches, rows: npt.NDArray[np.int32], length: int) -
     padded[1, : len(positions)] = items[: len(rows), 1:].reshape(-1)[positions]
     weight = (np.arange(size * length) < len(positions)).astype(np.float32)
     inputs = sequences(items[:, :-1], times[:, :-1], times[:, -1])
-    return encoder.Batch(inputs, padded[0], padded[1], weight)  # type: ignore[arg-type]
+    return encoder.Batch(inputs, padded[0], padded[1], weight)

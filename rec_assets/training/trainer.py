@@ -1,4 +1,6 @@
-"""The trainer of one process: it holds the promoted checkpoint in memory and learns one range of the log after the other."""
+"""The trainer of one process: it holds the promoted checkpoint in memory and learns one range of the log after the
+other.
+"""
 
 import time
 from typing import NamedTuple, Self
@@ -34,7 +36,8 @@ class Learnt(NamedTuple):
 
 
 class Trainer:
-    """Model, live state and reference at `checkpoint_id`, None before the first checkpoint. One thread uses it at a time.
+    """Model, live state and reference at `checkpoint_id`, None before the first checkpoint. One thread uses it at a
+    time.
 
     After an error it is half-way and must be thrown away: nothing was written, `Trainer.open` starts again.
     """
@@ -71,12 +74,12 @@ class Trainer:
     def learn(self, start: int, end: int, progress: Progress = lambda _what, _done: None) -> Learnt:
         """Test on the offsets [start, end) of the log, learn them and write the candidate; does not promote it.
 
-        What lies between the state and `start` enters the live state but is not learnt. ValueError where `start` is before it.
+        What lies between the state and `start` enters the live state but is not learnt. ValueError where `start` is
+        before it.
         """
         if not self.state.offset <= start < end <= self.log.head():
-            raise ValueError(
-                f"cannot learn [{start}, {end}): the state has read to {self.state.offset}, the log ends at {self.log.head()}"
-            )
+            where = f"the state has read to {self.state.offset}, the log ends at {self.log.head()}"
+            raise ValueError(f"cannot learn [{start}, {end}): {where}")
         began = time.perf_counter()
         self.catch_up(start)
         parsed = parse(self.log.read(start, end), self.settings.kinds)
@@ -115,22 +118,25 @@ class Trainer:
         self, model: Model, parsed: Parsed, end: int
     ) -> tuple[dict[str, dict[str, float]], Gate, dict[str, float]]:
         arrays = live.to_arrays(self.state, parsed, end)
-        seed = model.row_steps
         began = time.perf_counter()
-        material = gate.replayed(model, model.config.gate_events, np.random.default_rng((model.config.seed, seed)))
-        before = gate.losses(model, material, seed)
+        material = gate.replayed(
+            model, model.config.gate_events, np.random.default_rng((model.config.seed, model.row_steps))
+        )
+        before = gate.losses(model, material)
         gated = time.perf_counter()
         index = prequential.tested_index(self.state, arrays, parsed.events.event_id, model.config.tested_events)
         done = cycle.run(model, self.reference, self.state, arrays, index)
         learnt = time.perf_counter()
-        after = gate.losses(model, material, seed)
+        after = gate.losses(model, material)
         decision = gate.judge(before, after, gate.is_finite(model), arrays.item)
         spent = {**done.seconds, "gate": gated - began + time.perf_counter() - learnt}
         return prequential.figures(done.tested), decision, spent
 
 
 def load_reference(registry: Registry, promoted: str, state: LiveState) -> Reference:
-    """The pinned first checkpoint, as a system that learns no more; the oldest kept one where a kill came before the pin."""
+    """The pinned first checkpoint, as a system that learns no more; the oldest kept one where a kill came before the
+    pin.
+    """
     frozen = registry.pinned(FROZEN)
     if frozen is None:
         frozen = registry.chain(promoted)[-1].id

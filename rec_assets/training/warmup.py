@@ -1,7 +1,7 @@
 """The first training: the ranker must see scores that the encoder gave to events it had not learnt from yet.
 
-So the encoder is trained on the first part of the stream, then test-then-train over the rest in chunks, and what it said
-before each chunk, with the features as they were at that moment, is what the ranker learns from.
+So the encoder is trained on the first part of the stream, then test-then-train over the rest in chunks, and what it
+said before each chunk, with the features as they were at that moment, is what the ranker learns from.
 """
 
 from collections.abc import Callable

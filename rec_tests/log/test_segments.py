@@ -117,6 +117,22 @@ def test_what_a_kill_leaves_is_cleaned_up(log, monkeypatch):
     assert log.verify() == []
 
 
+def test_neighbours_are_merged_so_that_segments_stay_few(log, monkeypatch):
+    monkeypatch.setattr(compaction, "MERGED", 3)
+    monkeypatch.setattr(compaction, "MERGED_ROWS", 200)
+    with Log.open(log.directory) as reader:
+        for start in range(0, 400, 20):
+            log.append(drafts(start, start + 20), "s")
+            log.compact(0)
+            assert [record.event_id for record in reader.read(0, start + 20)] == [f"e{n}" for n in range(start + 20)]
+            assert reader.count_events(0, start + 7) == sum(n % 3 != 1 for n in range(start + 7))
+            assert reader.append(drafts(start, start + 3), "s") == [start, start + 1, start + 2]
+    assert [segment.end - segment.start for segment in log.tail.segments()] == [180, 180, 20, 20]
+    assert log.verify() == []
+    log.compact(0)
+    assert len(list(log.files.directory.iterdir())) == 8
+
+
 def test_verify_finds_what_is_wrong(log):
     mixed(log)
     con = log.tail.con

@@ -29,7 +29,8 @@ class Browser:
         self.process = subprocess.Popen(
             [
                 find(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank",
+                "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={folder}",
+                "about:blank",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -68,8 +69,10 @@ class Browser:
             self.problems.append(params["args"])
         if method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"])
-        if method == "Network.requestWillBeSent" and not params["request"]["url"].startswith(("http://127.0.0.1", "data:", "about:")):
-            self.problems.append(params["request"]["url"])
+        if method == "Network.requestWillBeSent":
+            url = params["request"]["url"]
+            if not url.startswith(("http://127.0.0.1", "data:", "about:")):
+                self.problems.append(url)
 
     def run(self, script: str):
         """The value of a JavaScript expression, awaited if it is a promise."""
@@ -93,10 +96,10 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A real click of the mouse at the middle of the element."""
-        self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = self.run(
-            f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])(document.querySelector({selector!r}).getBoundingClientRect())"
-        )
+        found = f"document.querySelector({selector!r})"
+        self.run(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        middle = "(({x, y, width, height}) => [x + width / 2, y + height / 2])"
+        box = self.run(f"{middle}({found}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 

@@ -1,11 +1,28 @@
-import pytest
+import shutil
 
-from live_service import Server, fill, settings_in
+import pytest
+from live_service import Server, fill, learn, settings_in
 
 
 @pytest.fixture
 def settings(tmp_path):
     return settings_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def once_trained(tmp_path_factory):
+    """A small log whose first 600 events are learnt and promoted; to be copied, not changed."""
+    settings = settings_in(tmp_path_factory.mktemp("once-trained"))
+    with fill(settings) as log:
+        learn(settings, 0, log.head())
+    return settings
+
+
+@pytest.fixture
+def trained(once_trained, tmp_path):
+    """An installation with a promoted checkpoint."""
+    shutil.copytree(once_trained.data, tmp_path / "data", symlinks=True)
+    return once_trained.model_copy(update={"data": tmp_path / "data"})
 
 
 @pytest.fixture
@@ -30,5 +47,3 @@ def served(tmp_path_factory):
     server = Server(settings).wait()
     yield server
     server.stop()
-
-

@@ -47,8 +47,9 @@ def stream(n: int, seed: int = 0, start: int = START) -> list[Draft]:
 
 
 def catalogue() -> list[Draft]:
+    kinds = ["Drama", "Comedy", "War"]
     rows = [
-        {"item_id": f"i{i}", "title": f"Film {i}, The ({1950 + i})", "categories": ["Drama", "Comedy", "War"][i % 3 :][:2]}
+        {"item_id": f"i{i}", "title": f"Film {i}, The ({1950 + i})", "categories": kinds[i % 3 :][:2]}
         for i in range(ITEMS)
     ]
     return [Draft("item", json.dumps(row).encode(), event_id=f"row-{row['item_id']}") for row in rows]
@@ -78,13 +79,18 @@ def free_port() -> int:
 class Server:
     """The service as `rec serve` runs it, on a free port."""
 
-    def __init__(self, settings: Settings, workers: int = 1, arguments: list[str] | None = None, cwd: Path | None = None):
+    def __init__(
+        self, settings: Settings, workers: int = 1, arguments: list[str] | None = None, cwd: Path | None = None
+    ):
         self.settings, self.port = settings, free_port()
         settings.data.mkdir(parents=True, exist_ok=True)
-        tiny = {f"REC_TRAIN__{name.upper()}": str(getattr(TINY, name)) for name in ("window", "embedding_dim", "blocks", "heads")}
+        tiny = {
+            f"REC_TRAIN__{name.upper()}": str(getattr(TINY, name))
+            for name in ("window", "embedding_dim", "blocks", "heads")
+        }
         self.output = settings.data / f"service-{self.port}.txt"
         self.process = subprocess.Popen(
-            arguments and [*arguments, "--port", str(self.port)] or command("127.0.0.1", self.port),
+            (arguments and [*arguments, "--port", str(self.port)]) or command("127.0.0.1", self.port),
             env=environment(settings, workers) | tiny,
             stdout=self.output.open("wb"),
             stderr=subprocess.STDOUT,
@@ -93,7 +99,7 @@ class Server:
         )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
 
-    def wait(self, path: str = "/readyz", seconds: float = 120) -> "Server":
+    def wait(self, path: str = "/readyz", seconds: float = 200) -> "Server":
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.output.read_text()[-5000:]

@@ -9,7 +9,8 @@ from rec_assets.serving.messages import Refused
 
 
 def body(*numbers):
-    return json.dumps([{"event_id": f"e{n}", "user_id": "u", "item_id": f"i{n}", "event": "click"} for n in numbers]).encode()
+    events = [{"event_id": f"e{n}", "user_id": "u", "item_id": f"i{n}", "event": "click"} for n in numbers]
+    return json.dumps(events).encode()
 
 
 @pytest.fixture

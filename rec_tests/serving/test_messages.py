@@ -40,7 +40,10 @@ def test_events_are_kept_as_they_were_sent():
     assert split_events(b'[{"a":1}, {"b": [2]}]') == [b'{"a":1}', b'{"b": [2]}']
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"", 400), (b"[" * 100_000, 400), (b"[1,", 400), (b"[]", 422), (b"[%s]" % (b"1," * IDS_LIMIT + b"1"), 413)])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"[" * 100_000, 400), (b"[1,", 400), (b"[]", 422), (b"[%s]" % (b"1," * IDS_LIMIT + b"1"), 413)],
+)
 def test_what_holds_no_events_is_refused(body, status):
     with pytest.raises(Refused) as refused:
         split_events(body)

@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
-from live_service import fill, learn, stream
+from live_service import stream
 
 from rec_assets.events import parse
 from rec_assets.features import histories
 from rec_assets.features.state import to_arrays
+from rec_assets.log import Log
 from rec_assets.ranking import recommend, walk
 from rec_assets.registry import Registry
 from rec_assets.serving.engine import Engine
@@ -17,11 +18,10 @@ from rec_assets.training import checkpoint as checkpoints
 EVENTS = 120
 
 
-def test_features_scores_and_order_are_those_of_the_trainer(settings):
-    log = fill(settings)
+def test_features_scores_and_order_are_those_of_the_trainer(trained):
+    log = Log.open(trained.log_dir)
     known = log.head()
-    learn(settings, 0, known)
-    engine = Engine(settings)
+    engine = Engine(trained)
     engine.warm()
 
     drafts = stream(EVENTS, seed=5, start=880_050_000)
@@ -36,10 +36,10 @@ def test_features_scores_and_order_are_those_of_the_trainer(settings):
         served.append((candidates, scores, recommend(candidates, scores, 20)))
         log.append([draft], "test")
 
-    model, state = checkpoints.load(registry := Registry(settings.checkpoints_dir), registry.promoted())
+    model, state = checkpoints.load(registry := Registry(trained.checkpoints_dir), registry.promoted())
     assert state.offset == known
     model.content = state.content
-    parsed = parse(log.read(known, log.head()), settings.kinds)
+    parsed = parse(log.read(known, log.head()), trained.kinds)
     assert len(parsed.events) == len(drafts)
     arrays = to_arrays(state, parsed, log.head())
     index = np.arange(len(drafts))
@@ -53,7 +53,9 @@ def test_features_scores_and_order_are_those_of_the_trainer(settings):
         np.testing.assert_allclose(candidates.features[0], walked.features[row], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(candidates.context[0], walked.context[row], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(served_scores, scores[row], rtol=1e-5, atol=1e-5)
-        np.testing.assert_array_equal(columns, recommend(walked._replace(items=walked.items[row : row + 1]), scores[row], 20))
+        np.testing.assert_array_equal(
+            columns, recommend(walked._replace(items=walked.items[row : row + 1]), scores[row], 20)
+        )
     engine.catch_up()
     for name in ("count", "first", "second"):
         ours, theirs = getattr(engine.served.state.histories, name), getattr(state.histories, name)

@@ -43,7 +43,7 @@ def test_own_click_is_in_the_very_next_list(served):
 
 def test_k_and_excludes_are_honoured(served):
     first = served.recommend(user_id="u4", k=10)
-    without = served.recommend(user_id="u4", k=10, exclude_item_ids=ids(first)[:4] + ["never heard of"])
+    without = served.recommend(user_id="u4", k=10, exclude_item_ids=[*ids(first)[:4], "never heard of"])
     assert not set(ids(without)) & set(ids(first)[:4])
     assert len(served.recommend(user_id="somebody new", k=100)["items"]) == 60  # the whole catalogue
 
@@ -64,7 +64,12 @@ def test_a_session_without_a_user(served):
         ("/feedback", b"[{]", 400, None),
         ("/feedback", b"{}", 422, "user_id"),
         ("/feedback", b'{"user_id": "u", "event": "stare", "item_id": "i1"}', 422, "event"),
-        ("/feedback", b'{"user_id": "u", "event": "click", "item_id": "i1", "occurred_at": "soon"}', 422, "occurred_at"),
+        (
+            "/feedback",
+            b'{"user_id": "u", "event": "click", "item_id": "i1", "occurred_at": "soon"}',
+            422,
+            "occurred_at",
+        ),
         ("/feedback", b'{"user_id": "u", "event": "click", "item_id": "i1", "occurred_at": 9e9}', 422, "occurred_at"),
         ("/feedback", b'{"user_id": "u", "event": "click", "item_id": "i1", "value": "5"}', 422, "value"),
         ("/feedback", b'{"user_id": "u\\u0000", "event": "click", "item_id": "i1"}', 422, "user_id"),
@@ -127,8 +132,13 @@ def test_metrics_count(served):
     served.recommend(user_id="u1")
     served.feedback({"user_id": "u"})
     text = served.http.get("/metrics").text
-    for line in ('rec_requests_total{route="recommend",status="200"}', 'rec_rejected_requests_total{route="feedback",status="422"}',
-                 "rec_list_seconds_bucket", "rec_log_offset", "rec_queue"):  # fmt: skip
+    for line in (
+        'rec_requests_total{route="recommend",status="200"}',
+        'rec_rejected_requests_total{route="feedback",status="422"}',
+        "rec_list_seconds_bucket",
+        "rec_log_offset",
+        "rec_queue",
+    ):
         assert line in text
 
 
@@ -171,7 +181,9 @@ def test_every_worker_knows_a_users_newest_event(settings, serve):
     time.sleep(3)  # the other worker
     workers = set()
     for _ in range(40):
-        with httpx.Client(base_url=server.http.base_url, timeout=20) as http:  # a new connection may meet another worker
+        with httpx.Client(
+            base_url=server.http.base_url, timeout=20
+        ) as http:  # a new connection may meet another worker
             answer = http.post("/recommend", json={"user_id": "u1", "k": 3})
             if answer.status_code == 503:
                 continue

@@ -101,7 +101,10 @@ def test_swaps_and_heartbeats(spool):
     spool.seen("x", None, day + 5)
     read = spool._con.execute
     assert read("select * from swaps").fetchall() == [("w", "000001-aaaaaaaa", 70, 10)]
-    assert read("select * from workers order by worker").fetchall() == [("w", "000001-aaaaaaaa", day), ("x", None, day + 5)]
+    assert read("select * from workers order by worker").fetchall() == [
+        ("w", "000001-aaaaaaaa", day),
+        ("x", None, day + 5),
+    ]
     spool.seen("x", None, 2 * day + 1)  # the other one has not been seen for a day
     assert read("select worker from workers").fetchall() == [("x",)]
     spool.left("x")

@@ -12,12 +12,9 @@ from rec_assets.registry.promotion import Promoted, write_pointer
 
 
 @pytest.fixture
-def first(settings):
-    """The id of a first checkpoint over a small log."""
-    log = fill(settings)
-    head = log.head()
-    log.close()
-    return learn(settings, 0, head)
+def first(trained):
+    """The id of the promoted checkpoint."""
+    return Registry(trained.checkpoints_dir).promoted()
 
 
 def await_checkpoint(server, checkpoint, seconds=20.0):
@@ -28,8 +25,8 @@ def await_checkpoint(server, checkpoint, seconds=20.0):
     return time.monotonic() - started
 
 
-def test_promoted_checkpoints_are_taken_up_without_a_failed_request(settings, first, serve):
-    server = serve(settings).wait()
+def test_promoted_checkpoints_are_taken_up_without_a_failed_request(trained, first, serve):
+    server = serve(trained).wait()
     assert server.recommend(user_id="u1")["checkpoint"] == first
     failures, answered, stop = [], [], threading.Event()
 
@@ -44,11 +41,11 @@ def test_promoted_checkpoints_are_taken_up_without_a_failed_request(settings, fi
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    log, chain = Log.open(settings.log_dir), [first]
+    log, chain = Log.open(trained.log_dir), [first]
     for number in range(3):
         start = log.head()
         log.append(stream(80, seed=number + 1, start=880_100_000 + 10_000 * number), "test")
-        chain.append(learn(settings, start, log.head()))
+        chain.append(learn(trained, start, log.head()))
         assert await_checkpoint(server, chain[-1]) < 5  # a second on a quiet machine
     stop.set()
     for thread in threads:
@@ -56,7 +53,7 @@ def test_promoted_checkpoints_are_taken_up_without_a_failed_request(settings, fi
     assert failures == []
     assert set(answered) <= set(chain)
     assert answered[-1] == chain[-1]
-    with sqlite3.connect(settings.spool_path) as spool:
+    with sqlite3.connect(trained.spool_path) as spool:
         noted = spool.execute("select checkpoint, watermark, served_at from swaps order by served_at").fetchall()
         [(checkpoint, seen_at)] = spool.execute("select checkpoint, seen_at from workers").fetchall()
     assert [row[0] for row in noted] == chain
@@ -78,14 +75,14 @@ def test_a_first_checkpoint_is_taken_up_by_a_service_that_had_none(settings, ser
     log.close()
 
 
-def test_a_corrupt_checkpoint_is_not_served(settings, first, serve):
-    server = serve(settings).wait()
-    log = Log.open(settings.log_dir)
+def test_a_corrupt_checkpoint_is_not_served(trained, first, serve):
+    server = serve(trained).wait()
+    log = Log.open(trained.log_dir)
     start = log.head()
     log.append(stream(80, seed=1), "test")
-    registry = Registry(settings.checkpoints_dir)
+    registry = Registry(trained.checkpoints_dir)
     good = registry.pointer()
-    second = learn(settings, start, log.head())
+    second = learn(trained, start, log.head())
     await_checkpoint(server, second)
     write_pointer(registry.directory, good)
     await_checkpoint(server, first)
@@ -96,6 +93,6 @@ def test_a_corrupt_checkpoint_is_not_served(settings, first, serve):
     assert server.recommend(user_id="u1")["checkpoint"] == first
     assert "rec_checkpoint_failures_total 1.0" in server.http.get("/metrics").text
     assert "cannot be served" in server.output.read_text()
-    again = serve(settings).wait()  # and started again: the one before
+    again = serve(trained).wait()  # and started again: the one before
     assert again.recommend(user_id="u1")["checkpoint"] == first
     log.close()
