@@ -4,6 +4,7 @@ What a tick knows is on disk: status.json says where the ledger ends, the newest
 a tick, a run, a worker or the daemon may die at any instant, and the next tick asks for what is still missing.
 """
 
+import functools
 import time
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -65,8 +66,16 @@ def wanted(log: Log, status: Status | None, settings: Settings, quiet_seconds: f
     if events == 0:
         return None
     if status is None or status.checkpoint is None:
-        return Wanted(start, head) if events >= settings.first_events and quiet_seconds >= QUIET_SECONDS else None
+        # A catalogue that came first is nothing to learn from, so kinds are counted, once per head.
+        enough = events >= settings.first_events and quiet_seconds >= QUIET_SECONDS
+        enough = enough and _count_kind(log, "event", start, head) >= settings.first_events
+        return Wanted(start, head) if enough else None
     return Wanted(start, min(head, start + settings.batch_events))
+
+
+@functools.lru_cache(maxsize=1)
+def _count_kind(log: Log, kind: str, start: int, end: int) -> int:
+    return log.count(kind, start, end)
 
 
 def again(want: Wanted, last: Asked | None, log: Log) -> Wanted:

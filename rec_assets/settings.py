@@ -45,16 +45,16 @@ class TrainConfig:
     heads: int = 2
     window: int = 50
     dropout: float = 0.2
-    encoder_rate: float = 2e-3
+    encoder_rate: float = 4e-3
     encoder_update_rate: float = 1e-3
-    warmup_passes: int = 10
+    warmup_passes: int = 8
     update_passes: int = 2
     # ranker
     ranker_rate: float = 1e-3
     ranker_update_rate: float = 3e-4
     ranker_passes: int = 6
     # online learning
-    tested_events: int = 256  # at most so many events of a micro-batch are scored before it is learnt from
+    tested_events: int = 128  # at most so many events of a micro-batch are scored before it is learnt from
     gate_events: int = 1_000
     state_every_events: int = 20_000
 

@@ -46,7 +46,7 @@ def _import(name: str, target: str) -> Any:
     try:
         return getattr(importlib.import_module(f"rec_assets.cli.{module}"), attribute)
     except ModuleNotFoundError as error:
-        sys.exit(f"rec {name}: {error}. Install rec-assets with the extra `pipeline`, or `serve` for the service alone.")
+        sys.exit(f"rec {name}: {error}. It needs rec-assets with the extra `pipeline`, or `serve` for the service.")
 
 
 def welcome() -> None:

@@ -28,7 +28,8 @@ class Stream:
     @property
     def half(self) -> int:
         """The first row that is replayed."""
-        return self.events.num_rows // 2
+        rows: int = self.events.num_rows
+        return rows // 2
 
     @property
     def catalogue_rows(self) -> int:

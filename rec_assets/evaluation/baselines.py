@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+from rec_assets.features.kernels import kernel
 
 DAY = 86_400.0
 LAST_DAYS = 7.0
@@ -138,7 +139,7 @@ def _of(
     return Fitted(base, indptr, indices, matrix.data.astype(np.float32), norm, depth, by_distance)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _chain(
     user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], newest: npt.NDArray[np.int64], start: int
 ) -> npt.NDArray[np.int64]:
@@ -150,7 +151,7 @@ def _chain(
     return previous
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ranks(
     fitted: Fitted,
     counts: npt.NDArray[np.int64],

@@ -6,15 +6,16 @@ Kernels never grow a pool: the caller keeps room for the worst case of one event
 between kernel calls.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from rec_assets.features.kernels import kernel
 
 SIZES = 32
 FIRST_BITS = 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def allocate(top: npt.NDArray[np.int64], free: npt.NDArray[np.int64], links: npt.NDArray[np.int32], bits: int) -> int:
     """Place of a block of 2^bits; its contents are whatever stood there before."""
     block: int = free[bits]
@@ -26,7 +27,7 @@ def allocate(top: npt.NDArray[np.int64], free: npt.NDArray[np.int64], links: npt
     return block
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def release(free: npt.NDArray[np.int64], links: npt.NDArray[np.int32], block: int, bits: int) -> None:
     """Give a block back."""
     links[block] = free[bits]

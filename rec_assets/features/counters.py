@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import popularity, rings, rows, statistics
 from rec_assets.features.blocks import extended
+from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
 from rec_assets.features.rings import Rings
 from rec_assets.features.rows import Rows
@@ -93,7 +93,7 @@ def with_room(counters: Counters) -> Counters:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def has_room(counters: Counters) -> bool:
     """Whether no pool can overflow in the next event."""
     return bool(
@@ -104,7 +104,7 @@ def has_room(counters: Counters) -> bool:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _follow(
     following: Rows,
     sums: npt.NDArray[np.float64],
@@ -136,7 +136,7 @@ def _follow(
         sums[source, 1] += lately
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _meet(
     sessions: Rows,
     base: npt.NDArray[np.int64],
@@ -173,7 +173,7 @@ def _meet(
     rows.join(sessions, item, others[:n], weights[:n], SESSIONS_BITS)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _share(common: Rows, seen: Rows, histories: Rings, user: int, item: int) -> None:
     """The user is one more that the item and each of the user's latest items have in common."""
     if seen.bits[user] == 0:
@@ -188,7 +188,7 @@ def _share(common: Rows, seen: Rows, histories: Rings, user: int, item: int) -> 
     rows.join(common, item, others[:n], np.ones(n, np.float32), COMMON_BITS)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count(
     counters: Counters, histories: Rings, seen: Rows, user: int, item: int, seconds: float, weight: float
 ) -> None:

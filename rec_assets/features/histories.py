@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import rings
+from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Windows(NamedTuple):
     now: npt.NDArray[np.float64]  # [m] seconds
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _windows(
     histories: Rings,
     user: npt.NDArray[np.int32],
@@ -76,7 +76,7 @@ def window(state: "LiveState", user: int, now: float, length: int) -> Windows:
     return history_window(*rings.read(state.histories, user, length), now, length)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _last(
     histories: Rings, users: npt.NDArray[np.int32], length: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:

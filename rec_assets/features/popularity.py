@@ -8,11 +8,11 @@ are a short list that stays exact.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.blocks import extended
+from rec_assets.features.kernels import kernel
 
 EVENT_HALF_LIVES = (30.0, 200.0, 2_000.0, 20_000.0, np.inf)
 SECOND_HALF_LIVES = (3_600.0, 86_400.0, 604_800.0)
@@ -50,13 +50,13 @@ def with_items(popularity: Popularity, items: int) -> Popularity:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _log2_sum(a: float, b: float) -> float:
     low, high = min(a, b), max(a, b)
     return high + np.log2(1 + 2.0 ** (low - high)) if low > -np.inf else high
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add(popularity: Popularity, item: int, events: int, seconds: float, weight: float) -> None:
     """One event on an item, as number `events` of the stream, at a time in seconds, with a weight above 0."""
     for h in range(H):

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.blocks import FIRST_BITS, SIZES, allocate, extended, release
+from rec_assets.features.kernels import kernel
 
 
 class Rings(NamedTuple):
@@ -47,7 +47,7 @@ def with_room(rings: Rings, places: int) -> Rings:
     return rings._replace(first=extended(rings.first, length, 0), second=extended(rings.second, length, 0))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def append(rings: Rings, key: int, first: int, second: float, cap_bits: int) -> None:
     """Append a pair; the oldest one goes once 2^cap_bits are kept. May take 2^cap_bits places of the pool."""
     bits, count = rings.bits[key], rings.count[key]
@@ -69,7 +69,7 @@ def append(rings: Rings, key: int, first: int, second: float, cap_bits: int) -> 
     rings.count[key] = count + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def kept(rings: Rings, key: int) -> int:
     """How many of the newest pairs are still there."""
     if rings.bits[key] == 0:
@@ -77,13 +77,13 @@ def kept(rings: Rings, key: int) -> int:
     return int(min(rings.count[key], 1 << rings.bits[key]))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def place_of(rings: Rings, key: int, position: int) -> int:
     """Place in the pool of a position that is still kept."""
     return int(rings.start[key] + (position & ((1 << rings.bits[key]) - 1)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def read(rings: Rings, key: int, length: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """Copies of at most `length` newest pairs of a key, newest last; none for a key below 0."""
     n = min(length, kept(rings, key)) if key >= 0 else 0

@@ -7,11 +7,11 @@ a weight that grows with time stands for decay.
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.blocks import FIRST_BITS, SIZES, allocate, release
+from rec_assets.features.kernels import kernel
 
 EMPTY = -1
 
@@ -33,12 +33,13 @@ class Rows(NamedTuple):
 
 
 def _heads(number: int) -> dict[str, Any]:
-    heads = np.zeros((number, 4), np.int32)
+    # Never fewer than two: NumPy calls a column of one contiguous, another type, and all kernels would compile anew.
+    heads = np.zeros((max(2, number), 4), np.int32)
     return {"entries": heads[:, 0], "start": heads[:, 1], "bits": heads[:, 2]}
 
 
 def _pool(places: int, numbers: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    words = np.zeros((places, 1 + numbers), np.int32)
+    words = np.zeros((max(2, places), 1 + numbers), np.int32)
     return words[:, 0], words.view(np.float32)[:, 1:]
 
 
@@ -73,11 +74,11 @@ def packed(rows: Rows, places: int) -> Rows:
     keys[: len(rows.keys)], values[: len(rows.keys)] = rows.keys, rows.values
     heads = _heads(len(rows.entries))
     for name, head in heads.items():
-        head[:] = getattr(rows, name)
+        head[: len(rows.entries)] = getattr(rows, name)
     return rows._replace(**heads, keys=keys, values=values)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find(rows: Rows, row: int, key: int) -> int:
     """Place of a key's entry in the pool, or -1."""
     bits = rows.bits[row]
@@ -94,7 +95,7 @@ def find(rows: Rows, row: int, key: int) -> int:
         offset = (offset + 1) & last
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _vacant(rows: Rows, row: int, key: int) -> int:
     """Place where the entry of a key that the row lacks belongs."""
     bits = rows.bits[row]
@@ -105,7 +106,7 @@ def _vacant(rows: Rows, row: int, key: int) -> int:
     return int(start + offset)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rebuild(rows: Rows, row: int, bits: int) -> None:
     """Move a row to a table of 2^bits places; at an unchanged size the weaker half of its entries is dropped."""
     old, old_bits, numbers = rows.start[row], rows.bits[row], rows.values.shape[1]
@@ -140,7 +141,7 @@ def _rebuild(rows: Rows, row: int, bits: int) -> None:
     rows.entries[row] = kept
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def insert(rows: Rows, row: int, key: int, cap_bits: int) -> int:
     """Place of a new entry of zeros for a key that the row lacks. May take 2^cap_bits places of the pool."""
     bits = rows.bits[row]
@@ -158,14 +159,14 @@ def insert(rows: Rows, row: int, key: int, cap_bits: int) -> int:
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def place_of(rows: Rows, row: int, key: int, cap_bits: int) -> int:
     """Place of a key's entry, made with zeros where the row lacks it."""
     place = find(rows, row, key)
     return place if place >= 0 else insert(rows, row, key, cap_bits)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def scale(rows: Rows, row: int, number: int, factor: float) -> None:
     """Multiply one number of all entries of a row."""
     start = rows.start[row]
@@ -173,7 +174,7 @@ def scale(rows: Rows, row: int, number: int, factor: float) -> None:
         rows.values[place, number] *= factor
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def join(
     rows: Rows,
     key: int,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +11,7 @@ from rec_assets.features import content, counters, rings, rows
 from rec_assets.features.content import Content
 from rec_assets.features.counters import SEEN_BITS, Counters
 from rec_assets.features.idmap import IdMap
+from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
 from rec_assets.features.rows import Rows
 from rec_assets.settings import Kind, TrainConfig
@@ -108,7 +108,7 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _take(
     state: Counters,
     histories: Rings,

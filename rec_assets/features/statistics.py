@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.blocks import extended
+from rec_assets.features.kernels import kernel
 
 AVERAGES = ("log_users", "log_age", "repeat", "log_gap", "in_session")
 KEEP = np.float32(0.9)  # of a moving average, per event
@@ -46,19 +46,19 @@ def with_items(items: ItemStatistics, number: int) -> ItemStatistics:
     return items._replace(**{name: extended(getattr(items, name), number, 0) for name in per_item})
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hour_of(seconds: float) -> int:
     """Hour of the day, 0 to 23, UTC."""
     return int(seconds // 3600) % 24
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def day_of(seconds: float) -> int:
     """Day of the week, 0 is Monday (1970-01-01 was a Thursday)."""
     return (int(seconds // 86400) + 3) % 7
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count_item(items: ItemStatistics, item: int, seconds: float, is_new_user: bool) -> None:
     """One event on an item, by a user who had it before or not."""
     if items.events[item] == 0:
@@ -73,25 +73,25 @@ def count_item(items: ItemStatistics, item: int, seconds: float, is_new_user: bo
     items.all_days[day_of(seconds)] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_users(items: ItemStatistics, item: int) -> float:
     """How well known an item is."""
     return float(np.log1p(items.users[item]))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_age(items: ItemStatistics, item: int, seconds: float) -> float:
     """Log of the hours since the item's first event."""
     return np.log1p(max(0.0, seconds - items.first_at[item]) / 3600) if items.events[item] > 0 else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_gap(seconds: float) -> float:
     """Log of a time that has passed, in minutes; what lies in the future counts as now."""
     return float(np.log1p(max(0.0, seconds) / 60))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def average(
     averages: npt.NDArray[np.float32],
     items: ItemStatistics,

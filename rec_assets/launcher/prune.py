@@ -5,6 +5,8 @@ import time
 import dagster as dg
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.runs import SqlRunStorage
+from dagster._core.storage.runs.schema import RunTagsTable
 
 KEEP_RUNS = 1_000
 KEEP_TICKS_SECONDS = 6 * 3600.0
@@ -23,7 +25,7 @@ def prune(instance: dg.DagsterInstance, keep: int = KEEP_RUNS) -> int:
             return deleted
         for run in older:
             instance.delete_run(run.run_id)
-        _delete_checks(instance, [run.run_id for run in older])
+        _delete_rest(instance, [run.run_id for run in older])
         deleted += len(older)
 
 
@@ -33,11 +35,14 @@ def prune_ticks(instance: dg.DagsterInstance, now: float) -> None:
         instance.purge_ticks(state.instigator_origin_id, state.selector_id, now - KEEP_TICKS_SECONDS)
 
 
-def _delete_checks(instance: dg.DagsterInstance, run_ids: list[str]) -> None:
-    """Dagster keeps the results of asset checks when it deletes a run."""
-    storage = instance.event_log_storage
-    assert isinstance(storage, SqlEventLogStorage)
-    with storage.index_connection() as connection:
+def _delete_rest(instance: dg.DagsterInstance, run_ids: list[str]) -> None:
+    """What Dagster keeps when it deletes a run in SQLite: its tags and the results of its asset checks."""
+    runs, events = instance.run_storage, instance.event_log_storage
+    assert isinstance(runs, SqlRunStorage)
+    assert isinstance(events, SqlEventLogStorage)
+    with runs.connect() as connection:
+        connection.execute(RunTagsTable.delete().where(RunTagsTable.c.run_id.in_(run_ids)))
+    with events.index_connection() as connection:
         connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id.in_(run_ids)))
 
 

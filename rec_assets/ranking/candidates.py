@@ -1,9 +1,9 @@
 """The union of what the sources propose."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
 from rec_assets.ranking.content import cosine
 from rec_assets.ranking.scratch import A, Scratch
@@ -12,7 +12,7 @@ from rec_assets.ranking.sources import CONTENT, ENCODER, LISTED, SOURCES
 S = len(SOURCES)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _offer(best: npt.NDArray[np.int32], scores: npt.NDArray[np.float32], number: int, item: int, score: float) -> int:
     """Keep the item if it is among the best so far, those offered earlier first among equals; returns how many are
     kept.
@@ -29,7 +29,7 @@ def _offer(best: npt.NDArray[np.int32], scores: npt.NDArray[np.float32], number:
     return number + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def best_of_each(
     scratch: Scratch,
     popularity: Popularity,
@@ -70,7 +70,7 @@ def best_of_each(
     return best, mass
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def merge(
     scratch: Scratch, best: npt.NDArray[np.int32], items: npt.NDArray[np.int32], source: npt.NDArray[np.int8]
 ) -> int:

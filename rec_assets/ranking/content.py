@@ -5,11 +5,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.content import DIM
+from rec_assets.features.kernels import kernel
 
 DECAY, LATEST = 0.85, 30
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def profile(vectors: npt.NDArray[np.float32], items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     """Sum of .85^d over the latest items' vectors, of length 1 (or 0 where nothing is known)."""
     total = np.zeros(DIM, np.float32)

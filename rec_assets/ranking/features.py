@@ -1,11 +1,11 @@
 """What the ranker is told of each candidate and of the moment, all of it known before the event."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import popularity as popular
 from rec_assets.features.counters import Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import AVERAGES, day_of, hour_of, log_age, log_gap, log_users
 from rec_assets.ranking import own
 from rec_assets.ranking.content import cosine
@@ -56,7 +56,7 @@ LEAST = np.log(FLOOR)
 _MASSES = tuple(SUMMED.index(name.removeprefix("mass_")) for name in CONTEXT[3 + len(AVERAGES) :])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def context(
     counters: Counters,
     times: npt.NDArray[np.float64],
@@ -76,7 +76,7 @@ def context(
         out[3 + len(AVERAGES) + i] = np.log(FLOOR + mass[_MASSES[i]])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _lift(counts: npt.NDArray[np.float32], all_counts: npt.NDArray[np.float64], at: int) -> float:
     """Log of how much more an item happens at this hour or on this day than others do, held back by ten events."""
     total, item_total = np.sum(all_counts), np.sum(counts)
@@ -86,7 +86,7 @@ def _lift(counts: npt.NDArray[np.float32], all_counts: npt.NDArray[np.float64], 
     return float(np.log((counts[at] + 10 * share) / ((item_total + 10) * share)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _own(had: npt.NDArray[np.float64], now: float, out: npt.NDArray[np.float32]) -> None:
     """Fill out f32[8] from what is known of an item that the user had."""
     count, ago = had[own.COUNT], max(0.0, now - had[own.LAST_AT])
@@ -102,7 +102,7 @@ def _own(had: npt.NDArray[np.float64], now: float, out: npt.NDArray[np.float32])
         out[7] = abs(out[6])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill(
     scratch: Scratch,
     counters: Counters,

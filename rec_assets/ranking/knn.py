@@ -1,10 +1,10 @@
 """Item-kNN: items that share users with what the user had, near and far back."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.counters import Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.ranking.scratch import Scratch, add
 from rec_assets.ranking.sources import ITEM_KNN, ITEM_KNN_LONG
 
@@ -12,7 +12,7 @@ NEAR, NEAR_DECAY = 30, 0.9
 FAR, FAR_DECAY = 150, 0.985
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) -> None:
     """Sum over the latest items h_d of decay^(d-1) · users in common / √(users of h_d + 1) / √(users of the item +
     10).

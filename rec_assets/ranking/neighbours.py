@@ -1,11 +1,11 @@
 """Neighbouring histories: what others did around the moments at which they did what the user did lately."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import rings
 from rec_assets.features.counters import Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
 from rec_assets.ranking.scratch import Scratch, add
 from rec_assets.ranking.sources import NEIGHBOURS, NEIGHBOURS_NEXT
@@ -15,7 +15,7 @@ LIKENESS_DECAY, DECAY = 0.9, 0.8
 BACK, AHEAD, NEXT = 10, 15, 6
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score(scratch: Scratch, counters: Counters, histories: Rings, items: npt.NDArray[np.int32], user: int) -> None:
     """A visitor v of h_d at position p has the likeness Σ .9^(d-1) over the h_d they share; x = likeness² · .8^(d-1)
     goes to v's items at p-10 … p+15 as x / (2 + distance), and to those at p+1 … p+6 as x / distance.

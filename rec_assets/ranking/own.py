@@ -1,9 +1,9 @@
 """The user's own repeats: what they had, what followed it, and when it is due again."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import day_of, hour_of
 from rec_assets.ranking.scratch import Scratch, add
 from rec_assets.ranking.sources import OWN, OWN_AROUND, OWN_NEXT
@@ -13,7 +13,7 @@ FOLLOWING, AROUND = 5, 10
 COUNT, DECAYED, POSITION, FIRST_AT, LAST_AT, SAME_HOUR, SAME_DAY, KEPT = range(8)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score(
     scratch: Scratch, items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], now: float, session: int
 ) -> npt.NDArray[np.float64]:
@@ -55,7 +55,7 @@ def score(
     return had
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def clear(scratch: Scratch, items: npt.NDArray[np.int32]) -> None:
     """Set the slots back."""
     for item in items:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import counters as counting
 from rec_assets.features import rings
 from rec_assets.features.counters import Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
 from rec_assets.features.rows import Rows
 from rec_assets.features.state import EventArrays, LiveState, describe, take
@@ -59,7 +59,7 @@ def blank(n: int, size: int, ranked: bool) -> Candidates:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _bar(scratch: Scratch, seen: Rows, query: Query, repeats: bool, flag: bool) -> None:
     """Set or unset what must not be listed: excluded, turned down, and, unless the domain repeats, had."""
     for item in query.exclude:
@@ -74,7 +74,7 @@ def _bar(scratch: Scratch, seen: Rows, query: Query, repeats: bool, flag: bool) 
                 scratch.barred[seen.keys[place]] = flag
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _answer(
     query: Query,
     counters: Counters,

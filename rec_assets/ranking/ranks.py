@@ -1,9 +1,9 @@
 """Where an item stands in a source's order of the whole catalogue: what evaluation asks of each source alone."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
 from rec_assets.ranking.content import cosine
 from rec_assets.ranking.scratch import A, Scratch
@@ -12,13 +12,13 @@ from rec_assets.ranking.sources import CONTENT, ENCODER, LISTED, SOURCES
 RANKED, UNKNOWN, HAD = range(3)  # what became of an event's item: it could be ranked, it is a miss, it is not scored
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rank(higher: int, equal: int) -> float:
     """Rank, 1 is best, behind `higher` others and level with `equal` others: ties count half."""
     return 1.0 + higher + equal / 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def by_source(
     scratch: Scratch,
     popularity: Popularity,

@@ -5,10 +5,10 @@ only that.
 import threading
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features.kernels import kernel
 from rec_assets.ranking.sources import SUMMED
 
 A = len(SUMMED)
@@ -47,7 +47,7 @@ def scratch(users: int, items: int) -> Scratch:
     return held
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add(scratch: Scratch, source: int, item: int, score: float) -> None:
     """Add a score above 0 to an item."""
     if scratch.score[source, item] == 0:
@@ -56,7 +56,7 @@ def add(scratch: Scratch, source: int, item: int, score: float) -> None:
     scratch.score[source, item] += score
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def clear(scratch: Scratch) -> None:
     """Set all scores back to zero."""
     for source in range(A):

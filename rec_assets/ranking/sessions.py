@@ -1,10 +1,10 @@
 """What tends to stand in one session with what this session holds."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.counters import SESSIONS_HALF_LIFE, Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import SESSION_SECONDS
 from rec_assets.ranking.scratch import Scratch, add
 from rec_assets.ranking.sources import SESSION
@@ -14,7 +14,7 @@ DECAY = 0.95
 BEFORE, BEFORE_WEIGHT = 10, 0.4
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def length_of(times: npt.NDArray[np.float64], now: float) -> int:
     """Items of the session that goes on at `now`; 0 where a new one begins."""
     length, later = 0, now
@@ -24,7 +24,7 @@ def length_of(times: npt.NDArray[np.float64], now: float) -> int:
     return length
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32], length: int) -> None:
     """Sum over the session's items at distance d of .95^d · co-occurrence, and .4 of that over the ten items before
     it.

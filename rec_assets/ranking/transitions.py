@@ -1,18 +1,18 @@
 """What tends to follow the user's latest items."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import rows
 from rec_assets.features.counters import LATELY, STEPS, Counters
+from rec_assets.features.kernels import kernel
 from rec_assets.ranking.scratch import Scratch, add
 from rec_assets.ranking.sources import NEXT, NEXT_LATELY
 
 PRIOR = 5.0  # visits by which a rarely left item's transitions are held back
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) -> None:
     """Sum over the latest items h_d of share(h_d -> item) / d, for all time and lately."""
     table = counters.following
@@ -32,7 +32,7 @@ def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) ->
                 add(scratch, NEXT_LATELY, item, table.values[place, 1] * lately)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def link(counters: Counters, source: int, item: int) -> float:
     """Share of the transitions from a source that went to the item."""
     place = rows.find(counters.following, source, item)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +18,7 @@ from rec_assets.features import histories, rings
 from rec_assets.features import state as live
 from rec_assets.features.histories import Windows
 from rec_assets.features.state import LiveState
-from rec_assets.log import Log
+from rec_assets.log import Log, Record
 from rec_assets.models.compile import bucket
 from rec_assets.ranking import FEATURES, SOURCES, Candidates, Query, propose, recommend
 from rec_assets.ranking.propose import blank, query_of
@@ -63,6 +64,8 @@ class Engine:
         wanted = (config, bucket(len(served.state.items)))
         if wanted != self._prepared:
             _compile(config, len(served.state.items))
+            if self._prepared is None:
+                _rehearse(served.state)
             self._prepared = wanted
 
     def warm(self) -> None:
@@ -188,6 +191,16 @@ def _compile(config: TrainConfig, items: int) -> None:
     for size in (items, bucket(items) + 1):
         model.logits(window, size)
     model.rank(blank(1, config.candidates, ranked=False))
+
+
+def _rehearse(state: LiveState) -> None:
+    """Compile what takes an event in, on a state that is thrown away: a log may be empty until the first click."""
+    kind = next(name for name, kind in state.kinds.items() if kind.weight > 0)
+    payload = msgspec.json.encode({"user_id": "u", "item_id": "i", "event": kind})
+    records = [Record(offset, "event", "", None, offset, str(offset), payload) for offset in range(2)]
+    scratch = live.init(state.config, state.kinds)
+    live.update(scratch, parse(records, state.kinds), len(records))
+    propose(scratch, scratch.counters, query_of(scratch, 0, 1.0), None)
 
 
 def _query(state: LiveState, wish: Recommend, now: float) -> Query:

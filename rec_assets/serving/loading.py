@@ -71,7 +71,7 @@ def load(
     Beside another log than the one it was learnt from it keeps its state and takes that log in from offset 0.
     """
     manifest = registry.manifest(checkpoint_id)
-    model, state = checkpoints.load(registry, checkpoint_id)
+    model, state = checkpoints.load(registry, checkpoint_id, settings.kinds)
     catalogue = Catalogue()
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)

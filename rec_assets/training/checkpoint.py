@@ -55,13 +55,15 @@ def save(
     )
 
 
-def load(registry: Registry, checkpoint_id: str) -> tuple[Model, LiveState]:
+def load(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind]) -> tuple[Model, LiveState]:
     """A checkpoint's model, and a live state at or before its watermark: the caller reads on from the log.
+
+    `kinds` is the vocabulary of now: what it says anew goes for the events to come.
 
     Raises NoCheckpoint, CorruptCheckpoint or NewerFormat.
     """
     model = load_model(registry, checkpoint_id)
-    state = load_state(registry, carrier_of(registry, checkpoint_id))
+    state = load_state(registry, carrier_of(registry, checkpoint_id), kinds)
     model.content = state.content
     return model, state
 
@@ -81,10 +83,9 @@ def load_model(registry: Registry, checkpoint_id: str) -> Model:
     return model
 
 
-def load_state(registry: Registry, carrier: str) -> LiveState:
+def load_state(registry: Registry, carrier: str, kinds: Mapping[str, Kind]) -> LiveState:
     """The live state that a checkpoint carries, at its end."""
     checkpoint = registry.load(carrier)
-    kinds = {name: Kind(**kind) for name, kind in checkpoint.manifest.extra["kinds"].items()}
     return storage.load(checkpoint.folder(STATE), config_of(checkpoint), kinds)
 
 

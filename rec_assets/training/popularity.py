@@ -1,15 +1,15 @@
 """Popularity of all time, the simplest system beside ours: what most events were about before the batch."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features import rows
+from rec_assets.features.kernels import kernel
 from rec_assets.features.rows import Rows
 from rec_assets.features.state import EventArrays, LiveState
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ranks(
     counts: npt.NDArray[np.int64],
     ascending: npt.NDArray[np.int64],
@@ -67,7 +67,7 @@ def ranks(
     return _ranks(counts, ascending, state.seen, arrays.user, arrays.item, arrays.weight, index, repeats)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _is_first(
     seen: Rows, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], weight: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.bool_]:

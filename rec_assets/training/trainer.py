@@ -55,7 +55,7 @@ class Trainer:
         registry = Registry(settings.checkpoints_dir)
         trainer = cls(settings, Log.open(settings.log_dir), registry, live.init(settings.train, settings.kinds))
         if (promoted := registry.promoted()) is not None:
-            trainer.model, trainer.state = checkpoint.load(registry, promoted)
+            trainer.model, trainer.state = checkpoint.load(registry, promoted, settings.kinds)
             trainer.checkpoint_id = promoted
             trainer.catch_up(registry.manifest(promoted).watermark)
             trainer.reference = load_reference(registry, promoted, trainer.state)
@@ -141,6 +141,6 @@ def load_reference(registry: Registry, promoted: str, state: LiveState) -> Refer
     if frozen is None:
         frozen = registry.chain(promoted)[-1].id
         registry.pin(FROZEN, frozen)
-    model, old = checkpoint.load(registry, frozen)
+    model, old = checkpoint.load(registry, frozen, state.kinds)
     model.content = state.content
     return Reference(model, storage.copy_counters(old))

@@ -1,3 +1,4 @@
+import numba
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,3 +69,9 @@ def test_scaling_a_column_leaves_the_other():
     assert entries(held, 0) == {1: 0.5, 2: 0.5}
     assert entries(held, 1) == {1: 1.0}
     assert (held.values[:, 1] == 3).all()
+
+
+def test_small_and_large_rows_are_of_one_type_so_that_kernels_compile_once():
+    kinds = {numba.typeof(rows.with_rows(rows.empty(1), number)) for number in (0, 1, 2, 50)}
+    kinds |= {numba.typeof(rows.packed(rows.empty(1), places)) for places in (1024, 5000)}
+    assert len(kinds) == 1

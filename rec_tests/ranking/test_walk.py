@@ -6,6 +6,7 @@ import pytest
 from rec_assets import features, ranking
 from rec_assets.features.state import EventArrays, fit, take
 from rec_assets.ranking import ranks
+from rec_assets.ranking.propose import _answer as answer
 from rec_assets.ranking.propose import query_of
 from rec_assets.settings import TrainConfig
 
@@ -236,3 +237,14 @@ def test_recommend_takes_the_best_and_never_padding():
     scores = np.where(found.items[0] >= 0, np.arange(30, dtype=np.float32), -np.inf)
     picked = ranking.recommend(found, scores, 100)
     assert picked.tolist() == np.flatnonzero(found.items[0] >= 0)[::-1].tolist()
+
+
+def test_whatever_is_asked_the_kernel_is_compiled_once():
+    empty = features.init(TrainConfig(candidates=8), {})
+    ranking.propose(empty, empty.counters, query_of(empty, -1, 0.0), None)
+    state, stream = state_and_stream(False)
+    take(state, stream, 0, N)
+    frozen = LOGITS.copy()
+    frozen.flags.writeable = False
+    ranking.propose(state, features.copy_counters(state), query_of(state, 0, 1e9), frozen[0])
+    assert len(answer.signatures) == 1

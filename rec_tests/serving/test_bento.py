@@ -3,6 +3,8 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from rec_assets.cli.serve import environment
 from rec_assets.registry import Registry
 from rec_assets.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
 
 
 def bentoml(home, *arguments, settings, cwd=None):
@@ -23,6 +25,8 @@ def bentoml(home, *arguments, settings, cwd=None):
     return run.stdout.strip()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_exported_bento_serves_its_checkpoint_beside_an_empty_log(trained, tmp_path, serve):
     settings, checkpoint = trained, Registry(trained.checkpoints_dir).promoted()
     server = serve(settings).wait()
@@ -70,13 +74,21 @@ def test_an_exported_bento_serves_its_checkpoint_beside_an_empty_log(trained, tm
         server.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_gpu_variant_names_jax_for_cuda(trained, tmp_path):
     home = tmp_path / "home"
     tag = bentoml(home, "rec_assets.serving.bento", "--gpu", settings=trained).splitlines()[-1]
     folder = home / "bentos" / tag.replace(":", "/")
-    requirements = (folder / "env" / "python" / "requirements.txt").read_text()
-    assert "jax[cuda12]==0.10.2" in requirements
+    assert "jax[cuda12]==0.10.2" in (folder / "env" / "python" / "requirements.txt").read_text()
     described = yaml.safe_load((folder / "bento.yaml").read_text())
     assert described["labels"]["variant"] == "gpu"
-    assert "python:3.11" in described["docker"]["base_image"]
-    assert "python:3.11" in (folder / "env" / "docker" / "Dockerfile").read_text()
+    assert described["image"]["base_image"].startswith("python:3.11")
+    assert "FROM python:3.11" in (folder / "env" / "docker" / "Dockerfile").read_text()
+
+
+def test_the_bento_installs_what_the_service_needs():
+    described = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["serve"]
+    assert sorted(described["python"]["packages"]) == sorted(needed)

@@ -50,7 +50,7 @@ def test_a_warm_start_goes_on_as_if_it_had_never_stopped(settings):
 
 def test_saved_and_loaded_logits_are_equal(settings):
     trainer, [first] = learnt(settings, 0, 600)
-    model, state = checkpoint.load(trainer.registry, first.checkpoint_id)
+    model, state = checkpoint.load(trainer.registry, first.checkpoint_id, settings.kinds)
     from rec_assets.features import histories
 
     for user in range(len(state.users)):
