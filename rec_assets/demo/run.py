@@ -134,7 +134,7 @@ class Demo:
                     self.snapshot.behind = log.count_events(found.watermark or 0, head)
                 if not self.console.is_terminal and time.monotonic() - said_at > PLAIN_SECONDS:
                     said_at = time.monotonic()
-                    self.console.print(line(self.snapshot))
+                    self.console.print(line(self.snapshot), soft_wrap=True)
 
     def _take(self, found: Status) -> None:
         shown = self.snapshot
@@ -151,6 +151,7 @@ class Demo:
 
     def _finish(self, final: Status) -> None:
         self._take(final)
+        self.snapshot.behind = 0  # or it would not be over
         self.console.print(render(self.snapshot))
         if self.options.report is not None:
             self.options.report.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,9 @@ from rich.text import Text
 
 # In the table's order: the name in the ledger, and what it is, in words.
 SYSTEMS = {
-    "online": "online: updated after every micro-batch",
+    "online": "online: learns from every micro-batch",
     "frozen_weights": "frozen weights, live counters",
-    "frozen": "frozen after the first half, live histories",
+    "frozen": "all frozen, live histories",
     "popularity": "popularity of all time",
 }
 
