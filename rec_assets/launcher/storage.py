@@ -1,8 +1,8 @@
-"""Dagster's SQLite storages with connections that stay open: half the time of a short run was opening and syncing files.
+"""Dagster's SQLite storages with connections that stay open: half of a short run's time went into opening and syncing.
 
-Each commit of the stock classes opens and closes a connection, which syncs twice. Here a process keeps a few, and a commit
-is not synced (`synchronous = normal` in WAL mode): a killed process loses nothing, a power cut may lose the last seconds of
-Dagster's own records, never the database. The log, the tables and the checkpoints are not stored here.
+Each commit of the stock classes opens and closes a connection, and syncs twice. Here a process keeps a few, and does
+not sync every commit (`synchronous = normal` in WAL mode): a killed process loses nothing, a power cut may lose the
+last seconds of Dagster's own records, never the database. The log, the tables and the checkpoints are elsewhere.
 """
 
 import functools

@@ -14,14 +14,14 @@ SMOOTHED = 10  # micro-batches that one point is the mean of
 COLOURS = {"online": "#2a9d2a", "frozen_weights": "#e09f3e", "frozen": "#9e2a2b", "popularity": "#6c757d"}
 METRICS = """
 select end_offset, system, n, hit20, ndcg10, log_loss, more from prequential_metrics
-where n > 0 and end_offset > (
+where n > 0 and end_offset >= (
   select coalesce(min(end_offset), 0) from (select end_offset from micro_batches order by end_offset desc limit $newest)
 )
 order by end_offset
 """
 FRESHNESS = """
 select end_offset, stage, p50_seconds, p95_seconds from freshness
-where end_offset > (
+where end_offset >= (
   select coalesce(min(end_offset), 0) from (select end_offset from micro_batches order by end_offset desc limit $newest)
 )
 order by end_offset

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import dagster as dg
+import numpy as np
+import numpy.typing as npt
 
 from rec_assets.log import Log
 from rec_assets.registry import Manifest, Registry
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
 from rec_assets.settings import Settings
-from rec_assets.tables import finish, ledger
+from rec_assets.tables import denoising, finish, ledger
 from rec_assets.tables.assets import LOOKED_AT, publish
 from rec_assets.tables.ledger import Line
 
@@ -67,12 +69,14 @@ def checkpoint(
     with log.open() as records:
         with warehouse.connect() as con:
             line = unsettled(ledger.lines(con, newest=LOOKED_AT))
+            excluded = None if line is None else denoising.excluded(con, line.start, line.end)
         if line is None:
             context.log.info("every micro-batch is settled: nothing to learn")
             yield dg.MaterializeResult(metadata={"checkpoint": registry.promoted() or "none"})
             yield dg.AssetCheckResult(check_name="gate", passed=True, metadata={"reason": "nothing was learnt"})
             return
-        candidate = _learn(context, learner, find(registry, records, line.start, line.end), line)
+        assert excluded is not None
+        candidate = _learn(context, learner, find(registry, records, line.start, line.end), line, excluded)
         with warehouse.connect() as con:
             finish.trained(con, line.start, line.end, candidate.checkpoint, candidate.metrics)
             if not candidate.passed:
@@ -86,7 +90,13 @@ def checkpoint(
     )
 
 
-def _learn(context: dg.AssetExecutionContext, learner: Learner, earlier: Manifest | None, line: Line) -> Candidate:
+def _learn(
+    context: dg.AssetExecutionContext,
+    learner: Learner,
+    earlier: Manifest | None,
+    line: Line,
+    excluded: npt.NDArray[np.int64],
+) -> Candidate:
     if earlier is not None:
         context.log.info("%s was learnt from this range before a run was killed", earlier.id)
         gate = earlier.extra["gate"]
@@ -94,7 +104,7 @@ def _learn(context: dg.AssetExecutionContext, learner: Learner, earlier: Manifes
         figures = _numbers(gate["figures"])
         return Candidate(earlier.id, earlier.parent, metrics, gate["passed"], gate["reason"], figures, {})
     with learner.open() as trainer:
-        learnt = trainer.learn(line.start, line.end)
+        learnt = trainer.learn(line.start, line.end, excluded=excluded)
     gate = learnt.gate
     return Candidate(
         learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds

@@ -1,5 +1,7 @@
 """What a micro-batch gives to learn from: pieces of it, and stretches of the histories it made longer."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,24 +26,38 @@ def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
         weight=arrays.weight[start:end],
         target=arrays.target[start:end],
         time=arrays.time[start:end],
+        excluded=arrays.excluded[start:end],
         descriptions=[row._replace(before=row.before - start) for row in inside],
     )
 
 
 def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stretches:
-    """Each event of the batch as a target once, with what came before it. The batch has been taken into the state."""
-    counted = arrays.user[(arrays.item >= 0) & (arrays.weight > 0)]
-    users, counts = np.unique(counted, return_counts=True)
+    """Each event of the batch as a target once, with what came before it. The batch has been taken into the state.
+
+    An excluded event is no target; what came after it knows of it, as the service does.
+    """
+    counted = (arrays.item >= 0) & (arrays.weight > 0)
+    users, place, counts = np.unique(arrays.user[counted], return_inverse=True, return_counts=True)
+    excluded = np.split(arrays.excluded[counted][np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
     if not len(users):
         return stretches.empty(window)
     items, times = histories.last(state, users, window + 1 + int(counts.max()))
     kept = (items >= 0).sum(axis=1)
-    parts = []
+    parts, size = [], min(TARGETS, window)
     for row, count in enumerate(counts):
         fresh = min(int(count), int(kept[row]))
         own = items.shape[1] - min(int(kept[row]), window + 1 + fresh)
-        parts.append(stretches.cut(items[row, own:], times[row, own:], fresh, window, min(TARGETS, window)))
+        for behind, targets in runs(excluded[row][len(excluded[row]) - fresh :]):
+            past = items.shape[1] - behind
+            parts.append(stretches.cut(items[row, own:past], times[row, own:past], targets, window, size))
     return stretches.join(parts, window)
+
+
+def runs(excluded: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Of one user's events [m]: each run that has no excluded one, as (events behind it, its length)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], excluded, [True]])))
+    for start, end in edges.reshape(-1, 2).tolist():
+        yield len(excluded) - end, end - start
 
 
 def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator) -> float:
@@ -59,8 +75,8 @@ def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Ge
 
 
 def events_learnt(arrays: EventArrays) -> int:
-    """How many events of the batch enter histories, and so the encoder's loss."""
-    return int(np.sum((arrays.item >= 0) & (arrays.weight > 0)))
+    """How many events of the batch enter the encoder's loss."""
+    return int(np.sum((arrays.item >= 0) & (arrays.weight > 0) & ~arrays.excluded))
 
 
 Index = npt.NDArray[np.int64]

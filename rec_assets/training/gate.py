@@ -15,6 +15,7 @@ from rec_assets.training.online import choose_rows, example_losses, padded, slot
 from rec_assets.training.stretches import Stretches, step_batches
 
 Z = 3.0
+MARGIN = 0.01  # of the parent's loss: to learn what is new costs a little of what is old, on every stream
 LEAST = 30  # losses, below which a difference says nothing
 MIX_EVENTS, MIX_SHARE = 200, 0.5  # in a batch of so many events no item may have more than this share
 EVENTS_PER_STEP = 128
@@ -84,6 +85,13 @@ def z_score(parent: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64])
     return float(worse.mean()) / error if error > 0 else 0.0
 
 
+def worse_by(parent: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float:
+    """By what share of the parent's mean loss the candidate's lies above it; 0 for too few events."""
+    if len(parent) < LEAST:
+        return 0.0
+    return float((candidate.mean() - parent.mean()) / parent.mean()) if parent.mean() > 0 else 0.0
+
+
 def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray[np.int32]) -> Gate:
     """Decide. `items` are the keys of the batch that was learnt, -1 for events without one."""
     counts = np.bincount(items[items >= 0]) if (items >= 0).any() else np.zeros(1, np.int64)
@@ -91,6 +99,8 @@ def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray
     figures = {
         "encoder_z": z_score(parent.encoder, candidate.encoder),
         "ranker_z": z_score(parent.ranker, candidate.ranker),
+        "encoder_worse": worse_by(parent.encoder, candidate.encoder),
+        "ranker_worse": worse_by(parent.ranker, candidate.ranker),
         "replayed_targets": float(len(parent.encoder)),
         "replayed_examples": float(len(parent.ranker)),
         "largest_item_share": share,
@@ -104,11 +114,12 @@ def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray
     if counts.sum() >= MIX_EVENTS and share > MIX_SHARE:
         return Gate(False, f"one item has {share:.0%} of the batch's events", figures)
     for part in ("encoder", "ranker"):
-        if figures[f"{part}_z"] > Z:
-            z = figures[f"{part}_z"]
-            return Gate(
-                False, f"the {part}'s loss on replayed events is {z:.1f} standard errors above the parent's", figures
+        z, worse = figures[f"{part}_z"], figures[f"{part}_worse"]
+        if z > Z and worse > MARGIN:
+            reason = (
+                f"the {part}'s loss on replayed events is {worse:.1%} and {z:.1f} standard errors above the parent's"
             )
+            return Gate(False, reason, figures)
     return Gate(True, "no worse on replayed events", figures)
 
 

@@ -46,7 +46,7 @@ class Tested(NamedTuple):
 def tested_index(state: LiveState, arrays: EventArrays, event_ids: Sequence[str], limit: int) -> npt.NDArray[np.int64]:
     """At most `limit` of a batch's events that can be scored, chosen by a hash of their ids, in order."""
     wanted = arrays.target if state.config.repeats else arrays.target & popularity.is_first(state, arrays)
-    index = np.flatnonzero(wanted)
+    index = np.flatnonzero(wanted & ~arrays.excluded)
     if len(index) <= limit:
         return index
     hashes = np.array([zlib.crc32(event_ids[i].encode()) for i in index.tolist()])

@@ -3,14 +3,16 @@ other.
 """
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from rec_assets.events import Parsed, parse
+from rec_assets.events import parse
 from rec_assets.features import state as live
 from rec_assets.features import storage
-from rec_assets.features.state import LiveState
+from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
 from rec_assets.registry import Registry
@@ -71,9 +73,16 @@ class Trainer:
             self.model.warm(len(self.state.items))
             online.warm(self.model)
 
-    def learn(self, start: int, end: int, progress: Progress = lambda _what, _done: None) -> Learnt:
+    def learn(
+        self,
+        start: int,
+        end: int,
+        progress: Progress = lambda _what, _done: None,
+        excluded: npt.ArrayLike = (),
+    ) -> Learnt:
         """Test on the offsets [start, end) of the log, learn them and write the candidate; does not promote it.
 
+        The offsets `excluded` enter the live state, as they do in the service, but are neither scored nor learnt.
         What lies between the state and `start` enters the live state but is not learnt. ValueError where `start` is
         before it.
         """
@@ -84,10 +93,12 @@ class Trainer:
         self.catch_up(start)
         parsed = parse(self.log.read(start, end), self.settings.kinds)
         seconds = {"read": time.perf_counter() - began}
+        arrays = live.to_arrays(self.state, parsed, end)
+        arrays = arrays._replace(excluded=np.isin(parsed.events.offset, excluded))
         if self.model is None:
-            metrics, decision = self._begin(parsed, end, progress)
+            metrics, decision = self._begin(arrays, end, progress)
         else:
-            metrics, decision, spent = self._go_on(self.model, parsed, end)
+            metrics, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id)
             seconds |= spent
         parent = self.checkpoint_id
         before_writing = time.perf_counter()
@@ -107,24 +118,24 @@ class Trainer:
             live.update(self.state, parse(records, self.settings.kinds), records[-1].offset + 1)
         self.state.offset = offset
 
-    def _begin(self, parsed: Parsed, end: int, progress: Progress) -> tuple[dict[str, dict[str, float]], Gate]:
-        self.model = warmup.run(self.state, live.to_arrays(self.state, parsed, end), progress)
+    def _begin(self, arrays: EventArrays, end: int, progress: Progress) -> tuple[dict[str, dict[str, float]], Gate]:
+        self.model = warmup.run(self.state, arrays, progress)
         self.state.offset = end
         self.reference = Reference(self.model.copy(), storage.copy_counters(self.state))
+        self.warm()  # now, when nothing waits, rather than in the first micro-batch of a running stream
         finite = gate.is_finite(self.model)
         return {}, Gate(finite, "the first checkpoint" if finite else "a weight is not a finite number", {})
 
     def _go_on(
-        self, model: Model, parsed: Parsed, end: int
+        self, model: Model, arrays: EventArrays, event_ids: Sequence[str]
     ) -> tuple[dict[str, dict[str, float]], Gate, dict[str, float]]:
-        arrays = live.to_arrays(self.state, parsed, end)
         began = time.perf_counter()
         material = gate.replayed(
             model, model.config.gate_events, np.random.default_rng((model.config.seed, model.row_steps))
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        index = prequential.tested_index(self.state, arrays, parsed.events.event_id, model.config.tested_events)
+        index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
         done = cycle.run(model, self.reference, self.state, arrays, index)
         learnt = time.perf_counter()
         after = gate.losses(model, material)

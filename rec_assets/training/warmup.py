@@ -50,7 +50,7 @@ def run(state: LiveState, arrays: EventArrays, progress: Progress = lambda _what
 def learn_first_part(model: Model, first: EventArrays, rng: np.random.Generator, progress: Progress) -> None:
     """The encoder's passes, at a falling rate."""
     config = model.config
-    counted = (first.item >= 0) & (first.weight > 0)
+    counted = (first.item >= 0) & (first.weight > 0) & ~first.excluded
     users, items, times = first.user[counted], first.item[counted], first.time[counted]
     rates = np.linspace(config.encoder_rate, config.encoder_rate * LAST_RATE, config.warmup_passes + 1)
     for number in range(config.warmup_passes):
@@ -64,7 +64,7 @@ def learn_first_part(model: Model, first: EventArrays, rng: np.random.Generator,
 def choose(model: Model, state: LiveState, chunk: EventArrays, number: int, rng: np.random.Generator) -> Choices:
     """What at most `number` of a chunk's events chose from; the chunk is taken into the state."""
     wanted = chunk.target if state.config.repeats else chunk.target & is_first(state, chunk)
-    index = batches.spread(np.flatnonzero(wanted), number)
+    index = batches.spread(np.flatnonzero(wanted & ~chunk.excluded), number)
     scored = np.zeros(len(chunk.user), bool)
     scored[index] = True
     window = histories.windows(state, chunk, index, model.config.window)

@@ -28,6 +28,14 @@ def test_worse_by_more_than_three_standard_errors_is_refused(part):
     assert part in gate.reason
 
 
+def test_a_sure_but_tiny_loss_is_the_price_of_learning():
+    slightly = PARENT._replace(encoder=PARENT.encoder * 1.005)
+    gate = judge(PARENT, slightly, True, EVEN)
+    assert gate.figures["encoder_z"] > 3
+    assert gate.passed
+    assert not judge(PARENT, PARENT._replace(encoder=PARENT.encoder * 1.02), True, EVEN).passed
+
+
 def test_numbers_must_be_finite():
     assert not judge(PARENT, PARENT, False, EVEN).passed
     assert not judge(PARENT, shifted(np.nan), True, EVEN).passed
