@@ -40,8 +40,7 @@ def main() -> None:
             console.print(f"Sending {arguments.rate:g} events/s for {arguments.seconds:g} s")
             began = time.monotonic()
             own = measure(loop, stream, arguments.rate, int(arguments.rate * arguments.seconds))
-            with loop.open_log() as log:
-                final = loop.wait_learnt(log.head(), 120)
+            final = loop.wait_learnt(120)
             cycle = (time.monotonic() - began) / max(final.micro_batches - 1, 1)
         finally:
             loop.supervisor.stop()

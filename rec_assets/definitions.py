@@ -11,6 +11,7 @@ from rec_assets.report import assets as report_assets
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
 from rec_assets.settings import Settings
 from rec_assets.sources import assets as source_assets
+from rec_assets.sources import sensors as source_sensors
 from rec_assets.tables import assets as table_assets
 from rec_assets.training import assets as training_assets
 
@@ -22,7 +23,7 @@ micro_batch = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         table_assets.tables, training_assets.checkpoint, registry_assets.promoted_checkpoint
     )
-    - dg.AssetSelection.checks(table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous),
+    - dg.AssetSelection.checks(*table_assets.HOURLY_CHECKS),
     description="One range of the log: stored, checked, tested, learnt from, promoted.",
     tags={WARM_TAG: "true", **ALL_STEPS},
 )
@@ -32,11 +33,17 @@ collect_files = dg.define_asset_job(
     description="Files in data/landing become records of the log.",
     tags=ALL_STEPS,
 )
+collect_sources = dg.define_asset_job(
+    source_sensors.COLLECT_SOURCES,
+    selection=dg.AssetSelection.assets(source_assets.polled_sources),
+    description="New rows of databases and files elsewhere become records of the log.",
+    tags=ALL_STEPS,
+)
 hourly_report = dg.define_asset_job(
     "hourly_report",
-    selection=dg.AssetSelection.assets(report_assets.report)
-    | dg.AssetSelection.checks(table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous),
-    description="Plots, and the checks that read whole tables.",
+    selection=dg.AssetSelection.assets(report_assets.report, table_assets.published_tables)
+    | dg.AssetSelection.checks(*table_assets.HOURLY_CHECKS),
+    description="Plots, the checks that read whole tables, and all tables published anew.",
     tags=ALL_STEPS,
 )
 
@@ -82,20 +89,22 @@ defs = dg.Definitions(
     assets=[
         log_assets.log,
         source_assets.landed_files,
+        source_assets.polled_sources,
         table_assets.tables,
+        table_assets.published_tables,
         training_assets.checkpoint,
         registry_assets.promoted_checkpoint,
         report_assets.report,
     ],
-    asset_checks=[table_assets.each_event_counts_once_anywhere, table_assets.ranges_are_contiguous],
-    jobs=[micro_batch, collect_files, hourly_report, rebuild, compact, retention, prune],
+    asset_checks=[*table_assets.HOURLY_CHECKS],
+    jobs=[micro_batch, collect_files, collect_sources, hourly_report, rebuild, compact, retention, prune],
     schedules=[
         dg.ScheduleDefinition(
             name=f"{job}_schedule", job_name=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING
         )
         for job, cron in CRONS.items()
     ],
-    sensors=[sensors.log_grew, sensors.files_landed],
+    sensors=[sensors.log_grew, sensors.files_landed, source_sensors.sources_due],
     resources={
         "log": EventLog(),
         "warehouse": Warehouse(),

@@ -43,7 +43,10 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Events(Columns):
-    """Accepted events. Times in µs, UTC; `value` is NaN and text None where there is none; `context` is JSON."""
+    """Accepted events. Times in µs, UTC; `value` is NaN and text None where there is none; `context` is JSON.
+
+    `dated`: the event said when it occurred; of others, occurred_at is received_at. `source` is the log's.
+    """
 
     event_id: list[str]
     user_id: list[str]
@@ -54,6 +57,8 @@ class Events(Columns):
     received_at: NDArray[np.int64]
     request_id: list[str | None]
     context: list[str | None]
+    dated: NDArray[np.bool_]
+    source: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +81,12 @@ class Users(Columns):
 
 @dataclass(frozen=True, eq=False)
 class Rejected(Columns):
-    """What was not accepted, why, and which value of which field ("" for the whole payload) was wrong."""
+    """What was not accepted, why, and which value of which field ("" for the whole payload) broke which rule."""
 
     reason: list[str]
     field: list[str]
     value: list[str]
+    rule: list[str]
 
 
 class Parsed(NamedTuple):
@@ -97,14 +103,19 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
     # Column by column: 20,000 rows kept as tuples would have the garbage collector look at them again and again.
     columns: tuple[list[Any], ...] = tuple([] for _ in fields(Events))
     adds = tuple(column.append for column in columns)
-    add_offset, add_id, add_user, add_item, add_event, add_value, add_at, add_received, add_request, add_context = adds
+    (
+        add_offset, add_id, add_user, add_item, add_event, add_value, add_at, add_received, add_request, add_context,
+        add_dated, add_source,
+    ) = adds  # fmt: skip
     items: list[tuple[Any, ...]] = []
     users: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
-    for offset, kind, _, _, received_at, record_id, payload in records:
+    for offset, kind, source, _, received_at, record_id, payload in records:
         try:
             if kind == "event":
-                event_id, user, item, event, value, at, request, context = read_event(payload, received_at, kinds)
+                event_id, user, item, event, value, at, request, context, dated = read_event(
+                    payload, received_at, kinds
+                )
                 add_offset(offset)
                 add_id(record_id if event_id is None else event_id)
                 add_user(user)
@@ -115,12 +126,14 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
                 add_received(received_at)
                 add_request(request)
                 add_context(context)
+                add_dated(dated)
+                add_source(source)
             elif kind == "item":
                 items.append((offset, *read_item(payload)))
             elif kind == "user":
                 users.append((offset, *read_user(payload)))
         except InvalidEvent as error:
-            rejected.append((offset, error.reason, error.field, error.value))
+            rejected.append((offset, error.reason, error.field, error.value, error.rule))
     return Parsed(Events.of_columns(columns), Items.of(items), Users.of(users), Rejected.of(rejected))
 
 
@@ -132,16 +145,13 @@ def check(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> None:
 _TIMES = ("occurred_at", "received_at")
 
 
-def _column(kind: object, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
-    if kind == NDArray[np.int64]:
-        return np.array(values, np.int64)
-    return (
-        np.array(values, np.float64)
-        if kind == NDArray[np.float64]
-        else values
-        if isinstance(values, list)
-        else list(values)
-    )
+_DTYPES = {NDArray[np.int64]: np.int64, NDArray[np.float64]: np.float64, NDArray[np.bool_]: np.bool_}
+
+
+def _column(kind: Any, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
+    if kind in _DTYPES:
+        return np.array(values, _DTYPES[kind])
+    return values if isinstance(values, list) else list(values)
 
 
 def _arrow(name: str, column: NDArray[Any] | list[Any]) -> pa.Array:

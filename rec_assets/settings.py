@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, Field, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -12,20 +14,49 @@ class Kind:
 
     weight: float = 1.0
     target: bool = True
+    value: Literal["", "rating", "price", "seconds"] = ""  # what its number means
+    least: float | None = None  # a value below it, or above `most`, is rejected
+    most: float | None = None
+    fill: float | None = None  # the value of an event that gives none
+    against_below: float | None = None  # with a value below it the event speaks against its item, and is no target
 
 
-KINDS = {
-    "view": Kind(0.3, target=False),
-    "click": Kind(),
-    "read": Kind(),
-    "like": Kind(),
-    "share": Kind(),
-    "rating": Kind(),
-    "cart": Kind(),
-    "purchase": Kind(),
-    "return": Kind(-1.0, target=False),
-    "hide": Kind(-1.0, target=False),
+VIEW, AGAINST = Kind(0.3, target=False), Kind(-1.0, target=False)
+READ, RATING, PRICED = Kind(value="seconds", least=0.0), Kind(value="rating"), Kind(value="price")
+# The vocabulary of events per setting `domain`; the first one takes data of any.
+DOMAINS: dict[str, dict[str, Kind]] = {
+    "any": {
+        "view": VIEW,
+        "click": Kind(),
+        "read": READ,
+        "like": Kind(),
+        "share": Kind(),
+        "rating": RATING,
+        "cart": PRICED,
+        "purchase": PRICED,
+        "return": AGAINST,
+        "hide": AGAINST,
+    },
+    "e-commerce": {"view": VIEW, "cart": Kind(0.7, value="price"), "purchase": PRICED, "return": AGAINST},
+    "social": {"view": VIEW, "like": Kind(), "share": Kind(), "hide": AGAINST},
+    "news": {"impression": Kind(0.0, target=False), "read": READ, "like": Kind()},
+    "ratings": {"rating": Kind(value="rating", against_below=2.5)},
 }
+KINDS = DOMAINS["any"]
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Which rows are kept in the tables but not learnt from; 0 turns a rule off. No window may pass 86,400 s."""
+
+    repeat_seconds: float = 10.0  # the same user, item and kind once more within so many seconds
+    burst_events: int = 1_000  # more of one user than a person makes within burst_seconds
+    burst_seconds: float = 10.0
+    crawler_events: int = 3_000  # more of one user than a person makes within crawler_seconds
+    crawler_seconds: float = 3_600.0
+    crawler_agents: str = "bot|crawl|spider|slurp"  # in the context's user_agent; "" turns it off
+    dwell_seconds: float = 3.0  # what was looked at for less was not read
+    contradiction_seconds: float = 3_600.0  # for an item and, within so many seconds, against it (or the reverse)
 
 
 @dataclass(frozen=True)
@@ -59,6 +90,86 @@ class TrainConfig:
     state_every_events: int = 20_000
 
 
+class Columns(BaseModel, frozen=True, extra="forbid"):
+    """What a source calls the canonical fields (None: one of the usual names), and how it writes times and numbers."""
+
+    user_id: str | None = None
+    item_id: str | None = None
+    event: str | None = None
+    value: str | None = None
+    occurred_at: str | None = None
+    event_id: str | None = None
+    request_id: str | None = None
+    title: str | None = None
+    categories: str | None = None
+    kind: Literal["event", "item", "user"] | None = None  # None: told by the columns that there are
+    default_event: str | None = None  # the event of rows that do not say theirs
+    time_format: str | None = None  # "s", "ms", "us" since 1970, or as strptime has it: "%d.%m.%Y %H:%M"
+    timezone: str = "UTC"  # of times that do not say theirs
+    decimal: Literal[".", ","] | None = None  # of numbers as text; None: a point, and a comma is an error
+
+
+Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+
+
+class Csv(BaseModel, frozen=True, extra="forbid"):
+    """How CSV files are written."""
+
+    delimiter: Character | None = None  # None: told by the header
+    quote: Annotated[str, StringConstraints(max_length=1)] = '"'  # "": a quote is a character like others
+    escape: Character | None = None
+    encoding: str = "utf-8"
+
+
+class FileSource(BaseModel, frozen=True, extra="forbid"):
+    """Files at a path or fsspec URL: a file, a folder or a pattern. The one named "landing" describes data/landing."""
+
+    type: Literal["files"]
+    url: str = ""
+    follow: bool = False  # files that grow, read on from where they ended the last time
+    every_seconds: float = 60.0
+    columns: Columns = Columns()
+    csv: Csv = Csv()
+    options: dict[str, Any] = {}  # as the file system takes them: key, secret, endpoint_url
+
+
+class SqlSource(BaseModel, frozen=True, extra="forbid"):
+    """A table or view of a database. ${NAME} in the URL stands for the environment variable NAME."""
+
+    type: Literal["sql"]
+    url: str
+    table: str
+    id: str = "id"  # unique
+    updated_at: str = "updated_at"  # set at every change, never null
+    every_seconds: float = 60.0
+    columns: Columns = Columns()
+
+
+class KafkaSource(BaseModel, frozen=True, extra="forbid"):
+    """A topic whose values are JSON objects. ${NAME} in an option stands for the environment variable NAME."""
+
+    type: Literal["kafka"]
+    servers: str
+    topic: str
+    group: str = "rec"
+    skip_lost: bool = False  # go on where Kafka no longer has messages that were not read yet; else that is an error
+    columns: Columns = Columns()
+    options: dict[str, str] = {}  # as librdkafka takes them: security.protocol, sasl.password
+
+
+class OwnSource(BaseModel, frozen=True, extra="forbid"):
+    """A class of your own, as `module:Class`; it is called with the options."""
+
+    type: Literal["python"]
+    call: str
+    every_seconds: float = 10.0
+    options: dict[str, Any] = {}
+
+
+Origin = Annotated[FileSource | SqlSource | KafkaSource | OwnSource, Field(discriminator="type")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+
+
 class Settings(BaseSettings):
     """One installation. `data` holds all that it stores; every path below lies in it."""
 
@@ -71,7 +182,11 @@ class Settings(BaseSettings):
     service_port: int = 3000
     dagster_port: int = 3070
     workers: int = 1
-    kinds: dict[str, Kind] = KINDS
+    domain: Literal["any", "e-commerce", "social", "news", "ratings"] = "any"
+    # Where they are given, they take the place of the domain's.
+    kinds: dict[str, Kind] = Field(default_factory=lambda given: DOMAINS[given.get("domain", "any")])
+    sources: dict[Name, Origin] = {}  # what brings records, beside data/landing and the service
+    denoising: Denoising = Denoising()
     train: TrainConfig = TrainConfig()
     first_events: int = 1_000  # the first checkpoint waits for so many events
     batch_events: int = 20_000  # the most that one micro-batch takes; a backlog is worked in order
@@ -101,6 +216,10 @@ class Settings(BaseSettings):
     @property
     def warehouse_path(self) -> Path:
         return self.data / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.data / "published"
 
     @property
     def checkpoints_dir(self) -> Path:

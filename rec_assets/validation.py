@@ -25,16 +25,19 @@ SHOWN_CHARACTERS = 120
 
 
 class InvalidEvent(ValueError):
-    """A payload that is no event: the field ("" for the whole), its value in printable form, and what is wrong."""
+    """A payload that is no event: the field ("" for the whole), its value in printable form, and what is wrong.
 
-    def __init__(self, field: str, value: object, reason: str) -> None:
-        self.field, self.value, self.reason = field, printable(value), reason
+    `rule` says the last in a word or two: json, missing, type, length, control character, kind, range, time.
+    """
+
+    def __init__(self, field: str, value: object, reason: str, rule: str) -> None:
+        self.field, self.value, self.reason, self.rule = field, printable(value), reason, rule
         super().__init__(f"{field}: {reason}: {self.value}" if field else f"{reason}: {self.value}")
 
 
 # (event_id, None where its source gave none; user_id; item_id; event; value or NaN; occurred_at in µs UTC; request_id;
-# context as JSON). A plain tuple: a named one would cost half as much again as all the rest.
-Event = tuple[str | None, str, str | None, str, float, int, str | None, str | None]
+# context as JSON; whether it said when). A plain tuple: a named one would cost half as much again as all the rest.
+Event = tuple[str | None, str, str | None, str, float, int, str | None, str | None, bool]
 
 
 def printable(value: object, limit: int = SHOWN_CHARACTERS) -> str:
@@ -80,18 +83,26 @@ def read_event(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> E
         context = bytes(row.context).decode() if row.context else None
     except (*_UNREADABLE, OverflowError):
         return _event_by_field(payload, received_at, kinds)
-    value = math.nan if row.value is None else row.value
+    value, kind = math.nan if row.value is None else row.value, kinds.get(event)
     if (
-        event in kinds
+        kind is not None
         and EARLIEST_US <= at <= received_at + DAY_US
         and user.isprintable()  # so no control character; others that are not printable are looked at one by one
         and (item is None or item.isprintable())
         and (event_id is None or event_id.isprintable())
         and (request is None or request.isprintable())
-        and (row.value is None or math.isfinite(value))
+        and (
+            row.value is None
+            or (
+                math.isfinite(value)
+                and (kind.least is None or value >= kind.least)
+                and (kind.most is None or value <= kind.most)
+            )
+        )
         and len(payload) <= CONTEXT_BYTES
     ):
-        return event_id, user, item, event, value, at, request, None if context == "null" else context
+        context = None if context == "null" else context
+        return event_id, user, item, event, value, at, request, context, row.occurred_at is not None
     return _event_by_field(payload, received_at, kinds)
 
 
@@ -100,57 +111,62 @@ def _event_by_field(payload: bytes, received_at: int, kinds: Mapping[str, Kind])
     user = _id(record, "user_id")
     event = record.get("event")
     if not isinstance(event, str) or event not in kinds:
-        known = ", ".join(kinds)
-        raise InvalidEvent("event", event, f"is missing; one of {known}" if event is None else f"is not one of {known}")
+        reason = "is missing; one of" if event is None else "is not one of"
+        raise InvalidEvent("event", event, f"{reason} {', '.join(kinds)}", "missing" if event is None else "kind")
     item = _id(record, "item_id") if record.get("item_id") is not None else None
     event_id = _id(record, "event_id") if record.get("event_id") is not None else None
     request = _id(record, "request_id") if record.get("request_id") is not None else None
-    value, at = _value(record.get("value")), _occurred_at(record.get("occurred_at"), received_at)
+    value, at = _value(record.get("value"), kinds[event]), _occurred_at(record.get("occurred_at"), received_at)
     try:
         context = bytes(_decode_context(payload).context).decode()
     except UnicodeDecodeError:
-        raise InvalidEvent("context", payload, "is not UTF-8") from None
+        raise InvalidEvent("context", payload, "is not UTF-8", "json") from None
     if len(context.encode()) > CONTEXT_BYTES:
-        raise InvalidEvent("context", context, f"is longer than {CONTEXT_BYTES} bytes")
-    return event_id, user, item, event, value, at, request, None if context in ("", "null") else context
+        raise InvalidEvent("context", context, f"is longer than {CONTEXT_BYTES} bytes", "length")
+    dated = record.get("occurred_at") is not None
+    return event_id, user, item, event, value, at, request, None if context in ("", "null") else context, dated
 
 
 def _object(payload: bytes) -> dict[str, Any]:
     if len(payload) > PAYLOAD_BYTES:
-        raise InvalidEvent("", payload, f"the payload is longer than {PAYLOAD_BYTES} bytes")
+        raise InvalidEvent("", payload, f"the payload is longer than {PAYLOAD_BYTES} bytes", "length")
     try:
         record = _decode(payload)
     except _UNREADABLE as error:
-        raise InvalidEvent("", payload, f"the payload is not JSON ({error})") from None
+        raise InvalidEvent("", payload, f"the payload is not JSON ({error})", "json") from None
     if not isinstance(record, dict):
-        raise InvalidEvent("", payload, "the payload is not a JSON object")
+        raise InvalidEvent("", payload, "the payload is not a JSON object", "json")
     return record
 
 
 def _id(record: dict[str, Any], field: str) -> str:
     value = record.get(field)
     if value is None:
-        raise InvalidEvent(field, None, "is missing")
+        raise InvalidEvent(field, None, "is missing", "missing")
     if not isinstance(value, str):
-        raise InvalidEvent(field, value, "is not a string")
+        raise InvalidEvent(field, value, "is not a string", "type")
     if not 1 <= len(value) <= ID_LENGTH:
-        raise InvalidEvent(field, value, f"has {len(value)} characters; 1 to {ID_LENGTH} are allowed")
+        raise InvalidEvent(field, value, f"has {len(value)} characters; 1 to {ID_LENGTH} are allowed", "length")
     if any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
-        raise InvalidEvent(field, value, "has a control character")
+        raise InvalidEvent(field, value, "has a control character", "control character")
     return value
 
 
-def _value(value: object) -> float:
+def _value(value: object, kind: Kind) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidEvent("value", value, "is not a number")
+        raise InvalidEvent("value", value, "is not a number", "type")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise InvalidEvent("value", str(value), "is not finite")
+        raise InvalidEvent("value", str(value), "is not finite", "range")
+    if kind.least is not None and number < kind.least:
+        raise InvalidEvent("value", value, f"is less than {kind.least:g}", "range")
+    if kind.most is not None and number > kind.most:
+        raise InvalidEvent("value", value, f"is more than {kind.most:g}", "range")
     return number
 
 
@@ -161,11 +177,11 @@ def _occurred_at(value: object, received_at: int) -> int:
         at = read_micros(value)
     except (ValueError, OverflowError):
         reason = "is neither an ISO 8601 time nor seconds, ms or µs since 1970"
-        raise InvalidEvent("occurred_at", value, reason) from None
+        raise InvalidEvent("occurred_at", value, reason, "time") from None
     if at > received_at + DAY_US:
-        raise InvalidEvent("occurred_at", value, "is more than a day ahead of the time it was received")
+        raise InvalidEvent("occurred_at", value, "is more than a day ahead of the time it was received", "time")
     if at < EARLIEST_US:
-        raise InvalidEvent("occurred_at", value, "is before 1900")
+        raise InvalidEvent("occurred_at", value, "is before 1900", "time")
     return at
 
 
@@ -191,13 +207,13 @@ def read_item(payload: bytes) -> tuple[str, str | None, list[str], str]:
     item_id, title, categories = _id(record, "item_id"), record.pop("title", None), record.pop("categories", None)
     del record["item_id"]
     if title is not None and not (isinstance(title, str) and len(title) <= TITLE_LENGTH):
-        raise InvalidEvent("title", title, f"is not a text of at most {TITLE_LENGTH} characters")
+        raise InvalidEvent("title", title, f"is not a text of at most {TITLE_LENGTH} characters", "length")
     if categories is None:
         categories = []
     if not (isinstance(categories, list) and all(isinstance(category, str) for category in categories)):
-        raise InvalidEvent("categories", categories, "is not a list of texts")
+        raise InvalidEvent("categories", categories, "is not a list of texts", "type")
     if len(categories) > CATEGORIES_LIMIT:
-        raise InvalidEvent("categories", categories, f"has more than {CATEGORIES_LIMIT} entries")
+        raise InvalidEvent("categories", categories, f"has more than {CATEGORIES_LIMIT} entries", "length")
     return item_id, title, categories, _encode(record).decode()
 
 

@@ -11,8 +11,8 @@ from rec_assets.registry import Registry
 from rec_assets.registry.assets import promoted_checkpoint
 from rec_assets.report.assets import report
 from rec_assets.settings import Settings
-from rec_assets.tables import checks, ledger, status, warehouse, write
-from rec_assets.tables.assets import MicroBatch, choose, tables
+from rec_assets.tables import checks, denoising, ledger, published, status, usual, warehouse, write
+from rec_assets.tables.assets import MicroBatch, choose, published_tables, tables
 from rec_assets.training.assets import checkpoint
 
 GATE = {"passed": True, "reason": "fine", "figures": {"encoder_loss": 1.0, "ranker_loss": None}}
@@ -108,6 +108,28 @@ def test_a_range_is_stored_learnt_and_promoted_once(settings, log, registry):
     with warehouse.connect(settings.warehouse_path) as con:
         assert checks.each_event_once_anywhere(con).passed
         assert con.execute("select count(*) from interactions").fetchall() == [(30,)]
+
+
+def test_what_a_run_stores_is_checked_told_and_published(settings, log):
+    log.append([Draft("event", msgspec.json.encode({"user_id": "u1", "item_id": "i1", "event": "click"}))] * 2, "web")
+    result = materialize(tables, end=32)
+    checked = {each.check_name: (each.passed, each.severity) for each in result.get_asset_check_evaluations()}
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    assert checked == {
+        "schema_holds": (True, error), "each_event_counts_once": (True, error), "ids_are_known": (True, error),
+        "kind_mix_is_usual": (True, warn), "null_shares_are_usual": (True, warn),
+    }  # fmt: skip
+    [told] = [each for each in result.get_asset_materialization_events() if each.asset_key.path == ["interactions"]]
+    figures = {name: value.value for name, value in told.materialization.metadata.items()}
+    assert figures["excluded_by_rule"].keys() <= {"duplicate", "near duplicate"}
+    assert figures["excluded"] >= 1
+    with warehouse.connect(settings.warehouse_path) as con:
+        assert len(denoising.excluded(con, 0, 32)) == figures["excluded"]
+        assert usual.volume(con, 0).passed
+    for _ in range(2):
+        assert materialize(published_tables).success
+    reader, found = published.connect(settings.published_dir)
+    assert (found.whole_end, published.ask(reader, "select count(*) from interactions").fetchall()) == (32, [(32,)])
 
 
 def test_a_run_that_died_after_the_promotion_is_repaired_not_repeated(settings, log, registry):

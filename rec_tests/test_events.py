@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rec_assets import validation
 from rec_assets.events import InvalidEvent, check, parse, printable
 from rec_assets.log import Record
-from rec_assets.settings import KINDS
+from rec_assets.settings import KINDS, Kind
 
 NOW = 1_700_000_000_000_000  # µs
 GOOD = {"user_id": "u", "item_id": "i", "event": "click"}
@@ -105,6 +105,7 @@ def test_times_are_utc_in_microseconds(time, micros):
         ({"occurred_at": 1e300}, "occurred_at", "is more than a day ahead"),
         ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at", "is before 1900"),
         ({"context": {"x": "y" * 17_000}}, "context", "is longer than 16384 bytes"),
+        ({"event": "read", "value": -0.5}, "value", "is less than 0"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_value_and_the_reason(change, field, reason):
@@ -135,6 +136,28 @@ def test_what_is_no_json_object_is_refused_as_a_whole(payload):
     assert error.value.isprintable()
 
 
+def test_values_outside_of_a_kinds_range_are_rejected_with_their_rule():
+    kinds = {"rating": Kind(least=0.5, most=5.0)}
+    rows = [GOOD | {"event": "rating", "value": value} for value in (0.5, 5, 0, 5.5, None)]
+    found = parse([record(row, offset=n) for n, row in enumerate(rows)], kinds)
+    assert found.events.offset.tolist() == [0, 1, 4]
+    assert list(zip(found.rejected.rule, found.rejected.value, found.rejected.reason, strict=True)) == [
+        ("range", "0", "is less than 0.5"), ("range", "5.5", "is more than 5"),
+    ]  # fmt: skip
+
+
+def test_each_rejection_names_its_rule():
+    changes = [{"user_id": None}, {"user_id": 4}, {"user_id": "x" * 300}, {"item_id": "\x00"}, {"event": "clack"}]
+    changes += [{"value": 10**400}, {"occurred_at": "soon"}, {"occurred_at": -1e10}]
+    rules = [refusal(GOOD | change).rule for change in changes]
+    assert rules == ["missing", "type", "length", "control character", "kind", "range", "time", "time"]
+    assert refusal(b"[1]").rule == "json"
+
+
+def test_it_is_known_whether_an_event_said_when():
+    assert parsed(GOOD, GOOD | {"occurred_at": 5}).events.dated.tolist() == [False, True]
+
+
 def test_a_day_ahead_is_still_taken():
     assert len(parsed(GOOD | {"occurred_at": NOW / 1e6 + 86_399}).events) == 1
 
@@ -143,7 +166,7 @@ def test_bad_records_do_not_disturb_their_neighbours():
     found = parsed(GOOD, b"broken", GOOD | {"value": "x"}, GOOD)
     assert found.events.offset.tolist() == [0, 3]
     assert (found.rejected.offset.tolist(), found.rejected.field) == ([1, 2], ["", "value"])
-    assert found.rejected.to_arrow().column_names == ["offset", "reason", "field", "value"]
+    assert found.rejected.to_arrow().column_names == ["offset", "reason", "field", "value", "rule"]
 
 
 def test_kinds_of_records_are_told_apart_and_lists_passed_over():

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from rec_assets.settings import Settings
+from rec_assets.settings import DOMAINS, Kind, Settings
 
 
 def test_the_environment_goes_before_the_file(tmp_path, monkeypatch):
@@ -26,3 +26,22 @@ def test_everything_lies_below_data():
     settings = Settings()
     for path in (settings.log_dir, settings.landing_dir, settings.warehouse_path, settings.checkpoints_dir):
         assert settings.data in path.parents
+
+
+def test_a_domain_gives_the_kinds_of_events_unless_they_are_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Settings().kinds == DOMAINS["any"]
+    monkeypatch.setenv("REC_DOMAIN", "news")
+    assert set(Settings().kinds) == {"impression", "read", "like"}
+    (tmp_path / "rec.toml").write_text("[kinds.listen]\nweight = 0.5\nvalue = 'seconds'\nleast = 0\n")
+    assert Settings().kinds == {"listen": Kind(0.5, value="seconds", least=0.0)}
+    monkeypatch.setenv("REC_DOMAIN", "nwes")
+    with pytest.raises(ValidationError, match="nwes"):
+        Settings()
+
+
+@pytest.mark.parametrize("domain", list(DOMAINS))
+def test_every_domain_has_a_target_and_only_counts_against_what_is_none(domain):
+    kinds = Settings(domain=domain).kinds
+    assert any(kind.target for kind in kinds.values())
+    assert not any(kind.target for kind in kinds.values() if kind.weight <= 0)

@@ -10,12 +10,14 @@ import typer
 COMMANDS = {
     "demo": ("demo:demo", "The whole loop on MovieLens 100K, watched live."),
     "fetch": ("fetch:fetch", "Fetch a public data set."),
+    "collect": ("collect:collect", "What Kafka, growing files and sources of your own have, into the log."),
     "replay": ("replay:replay", "Send a file of events to the service as a live stream."),
     "train": ("train:train", "Test and train on what waits in the log, without Dagster."),
     "evaluate": ("evaluate:evaluate", "Test then train over a whole file, beside frozen models and baselines."),
     "models": ("models:app", "Checkpoints: list, show, promote, roll back."),
     "serve": ("serve:serve", "The BentoML service and its page."),
-    "log": ("log:app", "The log: stat, tail, verify."),
+    "sql": ("sql:sql", "Ask the tables, read-only, while the loop runs."),
+    "log": ("log:app", "The log: stat, tail, verify, compact."),
     "doctor": ("doctor:doctor", "Check that everything is in order, and say what to do where it is not."),
 }
 

@@ -1,4 +1,4 @@
-"""`rec log`: what the log holds, its newest records, and whether all of it is there."""
+"""`rec log`: what the log holds, its newest records, whether all of it is there; compaction by hand."""
 
 import sqlite3
 import time
@@ -14,7 +14,7 @@ from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record
 from rec_assets.settings import Settings
 from rec_assets.validation import printable
 
-app = typer.Typer(help="The log: stat, tail, verify.", no_args_is_help=True)
+app = typer.Typer(help="The log: stat, tail, verify, compact.", no_args_is_help=True)
 POLL_SECONDS = 0.2
 PAYLOAD_CHARACTERS = 200
 
@@ -58,6 +58,20 @@ def verify() -> None:
         if problems:
             raise typer.Exit(1)
         typer.echo(f"{log.head():,} records, all there, each once.")
+
+
+@app.command()
+def compact(
+    keep: Annotated[
+        int | None, typer.Option(help="Records left in the tail; default: the setting log_tail_rows.", min=0)
+    ] = None,
+) -> None:
+    """Move what is old from the SQLite tail into Parquet segments, as the loop does once an hour; offsets stay."""
+    with _log() as log:
+        with Console(stderr=True).status("moving records"):
+            moved = log.compact(Settings().log_tail_rows if keep is None else keep)
+        records = sum(end - start for start, end in moved)
+        typer.echo(f"{records:,} records moved into segments." if moved else "The tail is short: nothing moved.")
 
 
 @contextmanager

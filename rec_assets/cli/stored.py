@@ -94,12 +94,16 @@ def of_tables(settings: Settings, log: Log) -> Iterator[Finding]:
     except NewerFormat as error:
         yield Finding(False, "tables", str(error), "use the newer program")
         return
+    except warehouse.OlderFormat as error:
+        yield Finding(False, "tables", str(error), REBUILD)
+        return
     with con:
         if warehouse.log_id(con) not in (None, log.log_id):
             yield Finding(False, "tables", f"made from log {warehouse.log_id(con)}, this is {log.log_id}", REBUILD)
             return
         results = {
             "tables": checks.schema(con, 0, log.head()),
+            "ids known": checks.ids_known(con, 0, log.head()),
             "each event once": checks.each_event_once_anywhere(con),
             "ledger": checks.ledger_contiguous(con),
         }

@@ -81,8 +81,7 @@ class Demo:
                 loop.wait_first_checkpoint(FIRST_CHECKPOINT_SECONDS)
                 self._replay(loop, stream)
                 self._say("All is sent: waiting until the last events are learnt from and served")
-                with loop.open_log() as log:
-                    final = loop.wait_learnt(log.head(), CATCH_UP_SECONDS)
+                final = loop.wait_learnt(CATCH_UP_SECONDS)
                 self._say("Done")
             self._finish(final)
             if not self.options.exit:

@@ -46,6 +46,8 @@ class Stream:
             received_at=times,
             request_id=[None] * n,
             context=[None] * n,
+            dated=np.ones(n, np.bool_),
+            source=[""] * n,
         )
         content = self.content if start == 0 else Items.of([])
         return Parsed(events, content, Users.of([]), Rejected.of([]))

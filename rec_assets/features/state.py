@@ -39,6 +39,7 @@ class EventArrays(NamedTuple):
     ]  # [n] above 0 enters histories and counters, below 0 only keeps the item out of lists
     target: npt.NDArray[np.bool_]  # [n] has an item and is of a kind that is predicted and scored
     time: npt.NDArray[np.float64]  # [n] seconds, when it happened
+    excluded: npt.NDArray[np.bool_]  # [n] taken into the state, but neither scored nor learnt from
     descriptions: Sequence[Description]
     end: int  # offset behind the batch
 
@@ -97,12 +98,16 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
                 item[i] = state.items.assign(item_id)
     fit(state)
     kinds = [state.kinds[kind] for kind in events.event]
+    weight = np.array([kind.weight for kind in kinds], np.float32)
+    least = np.array([-np.inf if kind.against_below is None else kind.against_below for kind in kinds])
+    weight = np.where(events.value < least, -np.abs(weight), weight)  # where there is no value, it stays
     return EventArrays(
         user=user,
         item=item,
-        weight=np.array([kind.weight for kind in kinds], np.float32),
-        target=np.array([kind.target and kind.weight > 0 for kind in kinds], np.bool_) & (item >= 0),
+        weight=weight,
+        target=np.array([kind.target for kind in kinds], np.bool_) & (weight > 0) & (item >= 0),
         time=events.occurred_at / 1e6,
+        excluded=np.zeros(n, np.bool_),
         descriptions=descriptions,
         end=end,
     )

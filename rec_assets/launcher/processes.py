@@ -15,6 +15,8 @@ from rec_assets.settings import Settings
 MODULE = "rec_assets.definitions"
 LOCATION = "rec_assets"  # the name that sensors' and schedules' states hang on, also in workspace.yaml
 
+NICE = 5  # whoever waits for a list goes before whoever trains
+
 
 def dagster(settings: Settings, port: int, worker: bool = True) -> list[Child]:
     """What to supervise for a whole Dagster whose pages are on settings.host:port; prepares DAGSTER_HOME.
@@ -30,6 +32,7 @@ def dagster(settings: Settings, port: int, worker: bool = True) -> list[Child]:
     env = {
         "DAGSTER_HOME": str(prepared),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # a second thread on busy cores makes small products slower, not faster
         "REC_DATA": str(settings.data.absolute()),
     }
     python = [sys.executable, "-m"]
@@ -38,8 +41,8 @@ def dagster(settings: Settings, port: int, worker: bool = True) -> list[Child]:
     serve += ["--location-name", LOCATION, "--use-python-environment-entry-point"]
     pages = ["dagster_webserver", "--workspace", str(workspace), "--host", settings.host, "--port", str(port)]
     children = [
-        Child("code-server", [*python, *serve], env, ready=lambda: _listens("127.0.0.1", code_port)),
-        Child("worker", [*python, "rec_assets.launcher.worker"], env, ready=lambda: worker_ready(prepared)),
+        Child("code-server", [*python, *serve], env, ready=lambda: _listens("127.0.0.1", code_port), nice=NICE),
+        Child("worker", [*python, "rec_assets.launcher.worker"], env, ready=lambda: worker_ready(prepared), nice=NICE),
         Child(
             "daemon", [*python, "rec_assets.launcher.daemon", "--workspace", str(workspace)], env, after="code-server"
         ),

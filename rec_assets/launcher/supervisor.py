@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -35,6 +36,7 @@ class Child:
     ready: Callable[[], bool] | None = None  # None: ready as soon as it runs
     restart: bool = True
     after: str | None = None  # started once that child is ready
+    nice: int = 0  # above 0: gives way to others
 
 
 class Status(NamedTuple):
@@ -102,7 +104,8 @@ class Supervisor:
             ended = [name for name in lagging if self._kept[name].gave_up]
             if ended or time.monotonic() > deadline:
                 name = (ended or lagging)[0]
-                raise NotReady(f"{name} is not ready: see {self.logs / name}.log")
+                path = self.logs / f"{name}.log"
+                raise NotReady(f"{name} is not ready. {path} ends with:\n{_end(path)}")
             time.sleep(0.05)
 
     def status(self) -> dict[str, Status]:
@@ -161,7 +164,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=functools.partial(_begin, kept.child.nice),
             )
         kept.starts += 1
         kept.began = time.monotonic()
@@ -180,12 +183,18 @@ class Supervisor:
             kept.returncode, kept.ready = kept.process.wait(), False
 
 
+def _end(path: Path, lines: int = 8) -> str:
+    """The last lines of a log, so that who waits sees the cause at once."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "nothing"
+
+
 def _signal_group(leader: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, number)
 
 
-def _die_with_parent() -> None:
-    """In the child, before it becomes its program: end when the supervisor dies, be it by SIGKILL. Linux only."""
+def _begin(nice: int) -> None:
+    """In the child, before it becomes its program: end when the supervisor dies, be it by SIGKILL (Linux only)."""
+    os.nice(nice)
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -2,6 +2,6 @@
 
 from rec_assets.sources.files import collect_landed, waiting
 from rec_assets.sources.mapping import ColumnMapping
-from rec_assets.sources.source import Collected, Source
+from rec_assets.sources.source import Batch, Collected, Source, SourceError, collect
 
-__all__ = ["Collected", "ColumnMapping", "Source", "collect_landed", "waiting"]
+__all__ = ["Batch", "Collected", "ColumnMapping", "Source", "SourceError", "collect", "collect_landed", "waiting"]

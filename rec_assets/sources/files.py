@@ -1,17 +1,19 @@
 """Files dropped into data/landing: each is taken whole, exactly once, or not at all."""
 
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from rec_assets import durable
 from rec_assets.log import Draft, Log
-from rec_assets.settings import Settings
+from rec_assets.settings import KINDS, Csv, FileSource, Kind, Settings
+from rec_assets.sources.accepted import accepted
 from rec_assets.sources.mapping import ColumnMapping
-from rec_assets.sources.rows import BrokenFile, open_rows
-from rec_assets.sources.source import Collected, Progress
+from rec_assets.sources.rows import open_rows
+from rec_assets.sources.source import BrokenFile, Collected, Progress
 
 BULK_ROWS = 50_000  # a file with more rows becomes a Parquet segment of its own
 REPORT_ROWS = 10_000
@@ -25,32 +27,49 @@ class StillWritten(Exception):
 class LandedFiles:
     """The folder as a source. Each file has a position of its own: source "file:<sha256>", position {name, rows}."""
 
-    def __init__(self, landing_dir: Path, mapping: ColumnMapping | None = None) -> None:
-        self.landing_dir, self.mapping = landing_dir, mapping or ColumnMapping()
+    def __init__(
+        self,
+        landing_dir: Path,
+        mapping: ColumnMapping | None = None,
+        form: Csv | None = None,
+        kinds: Mapping[str, Kind] = KINDS,
+    ) -> None:
+        self.landing_dir, self.mapping, self.form, self.kinds = landing_dir, mapping or ColumnMapping(), form, kinds
 
     def collect(self, log: Log, progress: Progress | None = None) -> list[Collected]:
         """Append the files that wait, in the order of their names, and move each to done/ or failed/."""
         return [self._take(path, log, progress) for path in waiting(self.landing_dir)]
 
     def _take(self, path: Path, log: Log, progress: Progress | None) -> Collected:
-        seen, sha256, head = _state(path), durable.sha256(path), log.head()
-        source = f"file:{sha256}"
-        if log.position(source) is not None:  # stored, and killed before the file was moved; or dropped in twice
-            _move(path, self.landing_dir / "done", sha256)
-            return Collected(path.name, 0, head, head)
+        sha256, head = durable.sha256(path), log.head()
         try:
-            columns, rows = open_rows(path)
-            mapping = self.mapping.of(columns, path.name)
-            start, end, records = _append(
-                _reported(map(mapping.draft, rows), path, seen, progress), log, source, path.name
-            )
+            collected = take(path, sha256, log, self.mapping, self.form, self.kinds, progress)
         except StillWritten:
             return Collected(path.name, 0, head, head)
         except BrokenFile as error:
             _refuse(path, self.landing_dir / "failed", sha256, error)
             return Collected(path.name, 0, head, head, str(error))
-        _move(path, self.landing_dir / "done", sha256)
-        return Collected(path.name, records, start, end)
+        _move(path, self.landing_dir / "done", sha256)  # also one that was stored, and killed before it was moved
+        return collected
+
+
+def take(
+    path: Path,
+    sha256: str,
+    log: Log,
+    mapping: ColumnMapping,
+    form: Csv | None,
+    kinds: Mapping[str, Kind],
+    progress: Progress | None = None,
+) -> Collected:
+    """Append a whole file, unless the log has the same content; raises BrokenFile, StillWritten."""
+    seen, head, source = _state(path), log.head(), f"file:{sha256}"
+    if log.position(source) is not None:
+        return Collected(path.name, 0, head, head)
+    columns, rows = open_rows(path, form)
+    drafts = accepted(map(mapping.of(columns, path.name).draft, rows), path.name, kinds, time.time_ns() // 1_000)
+    start, end, records = _append(_reported(drafts, path, seen, progress), log, source, path.name)
+    return Collected(path.name, records, start, end)
 
 
 def waiting(landing_dir: Path) -> list[Path]:
@@ -63,7 +82,10 @@ def waiting(landing_dir: Path) -> list[Path]:
 
 def collect_landed(settings: Settings, log: Log, progress: Progress | None = None) -> list[Collected]:
     """Take all files that wait in the landing folder of this installation."""
-    return LandedFiles(settings.landing_dir).collect(log, progress)
+    found = settings.sources.get("landing")
+    source = found if isinstance(found, FileSource) else FileSource(type="files")
+    mapping = ColumnMapping.like(source.columns)
+    return LandedFiles(settings.landing_dir, mapping, source.csv, settings.kinds).collect(log, progress)
 
 
 def _append(drafts: Iterator[Draft], log: Log, source: str, name: str) -> tuple[int, int, int]:

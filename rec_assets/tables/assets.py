@@ -1,6 +1,6 @@
 """The tables of one micro-batch: one op, one transaction, and the checks that training waits for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -10,10 +10,35 @@ from rec_assets.log import Log
 from rec_assets.registry import Registry
 from rec_assets.resources import Checkpoints, EventLog, Warehouse
 from rec_assets.settings import Settings
-from rec_assets.tables import checks, finish, freshness, ledger, rebuild, status, warehouse, write
+from rec_assets.tables import (
+    arrival,
+    checks,
+    finish,
+    freshness,
+    ledger,
+    published,
+    rebuild,
+    status,
+    usual,
+    warehouse,
+    write,
+)
+from rec_assets.tables.warehouse import microseconds
 
 COMMON: dict[str, Any] = {"group_name": "tables", "owners": ["team:recommender"], "kinds": {"duckdb"}}
 LOOKED_AT = 100  # newest micro-batches in which the last promoted one is looked for
+# Name: the function, whether training waits for it (else it warns), the sentence that must hold.
+BATCH_CHECKS: dict[str, tuple[Callable[[duckdb.DuckDBPyConnection, int, int], checks.Result], bool, str]] = {
+    "schema_holds": (checks.schema, True, "Columns, types and values are as they must be."),
+    "each_event_counts_once": (
+        checks.each_event_once,
+        True,
+        "A repeated event would be learnt twice, so training waits for this.",
+    ),
+    "ids_are_known": (checks.ids_known, True, "Every user and item of an interaction has its row in users and items."),
+    "kind_mix_is_usual": (usual.kind_mix, False, "Each kind's share is about what it was in the recent past."),
+    "null_shares_are_usual": (usual.null_shares, False, "What may be missing is missing about as often as before."),
+}
 KINDS = """
 select event, count(*) from interactions where log_offset >= $start and log_offset < $end group by event order by 2 desc
 """
@@ -66,11 +91,12 @@ def settle(con: duckdb.DuckDBPyConnection, registry: Registry) -> None:
 
 
 def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settings: Settings) -> status.Status:
-    """Measure how long events waited and write status.json: the end of every run."""
+    """Measure how long events waited, write status.json and let others read the tables: the end of every run."""
     now, pointer = warehouse.microseconds(), registry.pointer()
     freshness.measure(con, log, settings.spool_path, now)
     built = status.build(con, pointer.id if pointer else None, pointer.watermark if pointer else None, now)
     status.write(settings.status_path, built)
+    published.update(con, settings.published_dir, now)
     return built
 
 
@@ -94,18 +120,8 @@ def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settin
         ),
     ],
     check_specs=[
-        dg.AssetCheckSpec(
-            "schema_holds",
-            asset="interactions",
-            blocking=True,
-            description="Columns, types and values are as they must be.",
-        ),
-        dg.AssetCheckSpec(
-            "each_event_counts_once",
-            asset="interactions",
-            blocking=True,
-            description="A repeated event would be learnt twice, so training waits for this.",
-        ),
+        dg.AssetCheckSpec(check, asset="interactions", blocking=blocking, description=description)
+        for check, (_, blocking, description) in BATCH_CHECKS.items()
     ],
     pool="duckdb",
 )
@@ -126,7 +142,9 @@ def tables(
             counts = write.Counts()
         else:
             start, end = batch
-            counts = write.write(con, records, start, end, settings.kinds, context.run_id)
+            counts = write.write(
+                con, records, start, end, settings.kinds, context.run.run_id, policy=settings.denoising
+            )
             settle(con, registry)
         bounds = {"start": start, "end": end}
         figures: dict[str, dict[str, Any]] = {
@@ -134,6 +152,11 @@ def tables(
                 "rows": counts.interactions,
                 "repeated": counts.repeated,
                 "late": counts.late,
+                "late_by_source": counts.late_by_source,
+                "lag_by_source": list(arrival.lag(con, start, end)),
+                "excluded": sum(counts.excluded.values()),
+                "excluded_by_rule": counts.excluded,
+                "earlier_rows_rewritten": counts.rewritten,
                 "kinds": dict(con.execute(KINDS, bounds).fetchall()),
             },
             "rejected_events": {"rows": counts.rejected, "reasons": dict(con.execute(REASONS, bounds).fetchall())},
@@ -144,16 +167,30 @@ def tables(
         place = {"start": start, "watermark": end}
         for name, values in figures.items():
             yield dg.MaterializeResult(asset_key=name, metadata=place | values)
-        for check, result in [
-            ("schema_holds", checks.schema(con, start, end)),
-            ("each_event_counts_once", checks.each_event_once(con, start, end)),
-        ]:
-            yield _check_result("interactions", check, result)
+        for check, (holds, blocking, _) in BATCH_CHECKS.items():
+            yield _check_result("interactions", check, holds(con, start, end), blocking)
 
 
-def _check_result(asset: str, name: str, result: checks.Result) -> dg.AssetCheckResult:
+def _check_result(asset: str, name: str, result: checks.Result, stops: bool = True) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {**result.figures, **({"offenders": result.offenders} if result.offenders else {})}
-    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=result.passed, metadata=metadata)
+    severity = dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=asset, check_name=name, passed=result.passed, severity=severity, metadata=metadata
+    )
+
+
+@dg.asset(
+    deps=["interactions", "rejected_events", "users", "items", "micro_batches"],
+    group_name="tables",
+    owners=["team:recommender"],
+    kinds={"parquet"},
+    pool="duckdb",
+)
+def published_tables(warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """Every table as Parquet for `rec sql` and others, written anew once an hour; runs add what is new in between."""
+    with warehouse.connect() as con:
+        published.everything(con, Settings().published_dir, microseconds())
+        return dg.MaterializeResult(metadata={"watermark": ledger.end(con)})
 
 
 @dg.asset_check(
@@ -176,6 +213,31 @@ def ranges_are_contiguous(warehouse: Warehouse) -> dg.AssetCheckResult:
         return _check_result("micro_batches", "ranges_are_contiguous", checks.ledger_contiguous(con))
 
 
+@dg.asset_check(
+    asset="interactions",
+    pool="duckdb",
+    description="The last whole hour brought between a tenth and ten times of the median hour of its day.",
+)
+def volume_is_usual(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Warns: a source may have broken, or a campaign begun."""
+    with warehouse.connect() as con:
+        return _check_result("interactions", "volume_is_usual", usual.volume(con, microseconds()), stops=False)
+
+
+@dg.asset_check(
+    asset="interactions",
+    pool="duckdb",
+    description="No source that told something regularly has been silent for three times its longest pause.",
+)
+def sources_are_fresh(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Warns: a source may have broken."""
+    with warehouse.connect() as con:
+        return _check_result("interactions", "sources_are_fresh", usual.sources_fresh(con, microseconds()), stops=False)
+
+
+HOURLY_CHECKS = (each_event_counts_once_anywhere, ranges_are_contiguous, volume_is_usual, sources_are_fresh)
+
+
 @dg.op(pool="duckdb", tags={"kind": "duckdb"})
 def rebuild_tables(
     context: dg.OpExecutionContext, log: EventLog, warehouse: Warehouse, checkpoints: Checkpoints
@@ -186,10 +248,17 @@ def rebuild_tables(
     with log.open() as records:
         known = pointer.watermark if pointer is not None and pointer.log_id == records.log_id else None
         end = rebuild.rebuild(
-            settings.warehouse_path, records, settings.kinds, context.run_id, settings.batch_events, end=known
+            settings.warehouse_path,
+            records,
+            settings.kinds,
+            context.run_id,
+            settings.batch_events,
+            end=known,
+            policy=settings.denoising,
         )
         with warehouse.connect() as con:
             settle(con, registry)
             publish(con, records, registry, settings)
+            published.everything(con, settings.published_dir, microseconds())
     context.add_output_metadata({"watermark": end})
     return end

@@ -52,6 +52,14 @@ select * from (
   from interactions where log_offset >= $start and log_offset < $end
 ) where problem is not null
 """
+STRANGERS = """
+with batch as (select * from interactions where log_offset >= $start and log_offset < $end)
+
+select log_offset, event_id, 'users lack user_id ' || user_id as problem from batch anti join users using (user_id)
+union all
+select log_offset, event_id, 'items lack item_id ' || item_id from batch anti join items using (item_id)
+order by log_offset
+"""
 GAPS = """
 select start_offset, end_offset, before as expected from (
   select start_offset, end_offset, lag(end_offset, 1, 0) over (order by start_offset, end_offset) as before
@@ -83,6 +91,12 @@ def each_event_once_anywhere(con: duckdb.DuckDBPyConnection) -> Result:
     """No event_id has two rows at all: reads the whole table."""
     repeated = _rows(con, REPEATED_ANYWHERE)
     return Result(not repeated, {"repeated": len(repeated)}, repeated[:OFFENDERS])
+
+
+def ids_known(con: duckdb.DuckDBPyConnection, start: int, end: int) -> Result:
+    """Every user and item of the interactions of [start, end) has its row in users and items."""
+    strangers = _rows(con, STRANGERS, start, end)
+    return Result(not strangers, {"unknown_ids": len(strangers)}, strangers[:OFFENDERS])
 
 
 def ledger_contiguous(con: duckdb.DuckDBPyConnection) -> Result:

@@ -1,28 +1,25 @@
--- Grain: one row per accepted event with an item. $clock: the latest occurred_at of all events before this chunk;
--- $first and $last: the earliest and latest of the chunk, so that looking for repeated ids costs the same in a large table.
-with told as (
+-- Grain: one row per accepted event with an item. $first and $last: the earliest and latest occurred_at of the chunk,
+-- so that looking for repeated ids costs the same in a large table.
+with weighed as (
   select
-    *,
-    coalesce(
-      occurred_at
-      < greatest($clock, max(occurred_at) over (order by "offset" rows between unbounded preceding and 1 preceding)),
-      false
-    ) as late
-  from events
+    events.*, weight, target, fill, kinds.value as meaning, coalesce(events.value < kinds.against_below, false) as against
+  from events join kinds using (event)
 )
 
 select
-  "offset" as log_offset, event_id, user_id, item_id, event, kinds.weight, kinds.target,
-  case when not isnan(value) then value end as value,
-  occurred_at, received_at, late, request_id, context,
+  "offset" as log_offset, source, event_id, user_id, item_id, event,
+  case when against then -abs(weight) else weight end as weight,
+  target and weight > 0 and not against as target,
+  coalesce(value, fill) as value, value is null and fill is not null as value_filled,
+  case when meaning = 'price' then coalesce(value, fill) end as price,
+  occurred_at, not dated as occurred_at_filled, received_at, request_id, context,
   hour(occurred_at) as hour, isodow(occurred_at) as weekday, cast(null as varchar) as excluded_by
-from told
-join kinds using (event)
+from weighed
 where
   item_id is not null
   and not exists (
     select 1 from interactions as stored
-    where stored.event_id = told.event_id and stored.occurred_at >= $first and stored.occurred_at <= $last
+    where stored.event_id = weighed.event_id and stored.occurred_at >= $first and stored.occurred_at <= $last
   )
 qualify row_number() over (partition by event_id order by "offset") = 1
 order by "offset"

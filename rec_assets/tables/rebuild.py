@@ -7,7 +7,7 @@ import duckdb
 
 from rec_assets import durable
 from rec_assets.log import Log
-from rec_assets.settings import Kind
+from rec_assets.settings import Denoising, Kind
 from rec_assets.tables import ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 from rec_assets.tables.write import write
@@ -23,6 +23,7 @@ def rebuild(
     batch_rows: int,
     end: int | None = None,
     clock: Callable[[], int] = microseconds,
+    policy: Denoising = Denoising(),  # noqa: B008 - frozen
 ) -> int:
     """Rebuild every table of the warehouse at `path` and return up to which offset.
 
@@ -38,7 +39,7 @@ def rebuild(
             stop = log.head() if end is None else end
             ranges = [(start, min(start + batch_rows, stop)) for start in range(0, stop, batch_rows)]
         for start, stop in ranges:
-            write(con, log, start, stop, kinds, run_id, clock)
+            write(con, log, start, stop, kinds, run_id, clock, policy)
         upto = ledger.end(con)
         con.execute("checkpoint")
     durable.sync(fresh)
@@ -49,7 +50,7 @@ def rebuild(
 
 def _carry_over(con: duckdb.DuckDBPyConnection, path: Path, log_id: str) -> list[tuple[int, int]]:
     """Copy what the log does not tell, if it is of the same log, and return the ranges of its micro-batches."""
-    with warehouse.connect(path) as old:
+    with duckdb.connect(str(path)) as old:  # as it is: it may have an older format
         if warehouse.log_id(old) != log_id:
             return []
         old.execute("checkpoint")  # leaves no write-ahead log that a new file could be mistaken to belong to

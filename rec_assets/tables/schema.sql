@@ -5,21 +5,30 @@
 create table if not exists warehouse (format_version integer, log_id varchar);
 
 -- Grain: one row per record of the log that was not accepted.
-create table if not exists rejected_events (log_offset bigint, field varchar, value varchar, reason varchar);
+create table if not exists rejected_events (
+  log_offset bigint,
+  rule varchar, -- json, missing, type, length, control character, kind, range, time
+  field varchar, -- '' for the whole payload
+  value varchar, -- as a person can read it, cut to a line
+  reason varchar
+);
 
 -- Grain: one row per accepted event with an item.
 create table if not exists interactions (
   log_offset bigint,
+  source varchar, -- that brought it into the log
   event_id varchar,
   user_id varchar,
   item_id varchar,
   event varchar,
   weight float, -- of the kind: for the item above 0, against it below
   target boolean, -- of the kind: predicted and scored
-  value double, -- a rating, a price, seconds; null where none was given
+  value double, -- a rating, a price, seconds; null where none was given and the kind fills none in
+  value_filled boolean, -- the value is the kind's, none was given
+  price double, -- the value, of a kind whose value is one
   occurred_at timestamp,
+  occurred_at_filled boolean, -- occurred_at is received_at, none was given
   received_at timestamp,
-  late boolean, -- occurred before something that an earlier record told of
   request_id varchar, -- the list that caused it
   context varchar, -- JSON
   hour tinyint, -- 0 to 23
@@ -31,7 +40,8 @@ create table if not exists interactions (
 create table if not exists users (
   user_id varchar,
   first_at timestamp, -- their earliest event; null before any
-  attributes varchar, -- JSON, of the newest record
+  attributes varchar, -- JSON, of the newest record; '{}' before any
+  attributes_filled boolean, -- no record has told any
   described_offset bigint -- that record
 );
 
@@ -39,10 +49,13 @@ create table if not exists users (
 create table if not exists items (
   item_id varchar,
   first_at timestamp,
-  title varchar,
-  categories varchar[],
-  attributes varchar,
-  described_offset bigint
+  title varchar, -- of the newest record; the item_id where it gives none
+  title_filled boolean,
+  categories varchar[], -- [] where it gives none
+  categories_filled boolean,
+  attributes varchar, -- JSON of all else
+  attributes_filled boolean,
+  described_offset bigint -- the newest record
 );
 
 -- Grain: one row per micro-batch, the ledger. Contiguous and disjoint.
@@ -57,7 +70,7 @@ create table if not exists micro_batches (
   rejected bigint,
   interactions bigint, -- rows of that table
   repeated bigint, -- accepted, but an earlier record had the event_id
-  late bigint,
+  late bigint, -- accepted, but occurred before something that an earlier record told of
   clock_at timestamp, -- the latest occurred_at of all accepted events before end_offset
   run_id varchar, -- that stored it first
   stored_at timestamp,

@@ -25,6 +25,9 @@ then update set
   attributes = case
     when told.described_offset >= coalesce(users.described_offset, -1) then told.attributes else users.attributes
   end,
+  attributes_filled = users.attributes_filled and told.described_offset is null,
   described_offset = greatest(told.described_offset, users.described_offset)
-when not matched then insert (user_id, first_at, attributes, described_offset)
-values (told.user_id, told.first_at, told.attributes, told.described_offset)
+when not matched then insert (user_id, first_at, attributes, attributes_filled, described_offset)
+values (
+  told.user_id, told.first_at, coalesce(told.attributes, '{}'), told.attributes is null, told.described_offset
+)

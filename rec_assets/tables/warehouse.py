@@ -8,9 +8,17 @@ import duckdb
 
 from rec_assets.durable import NewerFormat
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MEMORY = "1GB"  # DuckDB spills to disk above it
+OLDER = (
+    "the warehouse {path} has format {found}, this program writes {own}: rebuild it from the log with the Dagster job "
+    "`rebuild`; nothing is lost"
+)
 SCHEMA = Path(__file__).with_name("schema.sql").read_text()
+
+
+class OlderFormat(ValueError):
+    """The warehouse was written by an older program: its rows can be made anew from the log."""
 
 
 def microseconds() -> int:
@@ -30,7 +38,10 @@ def since_1970(moment: datetime) -> int:
 
 
 def connect(path: Path | str) -> duckdb.DuckDBPyConnection:
-    """Open the warehouse, or ":memory:", and make what is missing; NewerFormat if a newer program wrote it."""
+    """Open the warehouse, or ":memory:", and make what is missing.
+
+    NewerFormat or OlderFormat if another program wrote it.
+    """
     con = duckdb.connect(
         str(path),
         config={
@@ -39,12 +50,16 @@ def connect(path: Path | str) -> duckdb.DuckDBPyConnection:
         },
     )
     con.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
-    create(con)
+    try:
+        create(con)
+    except BaseException:
+        con.close()
+        raise
     return con
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables that are missing. NewerFormat leaves everything as it was."""
+    """Make the tables that are missing. NewerFormat and OlderFormat leave everything as it was."""
     con.begin()
     con.execute("create table if not exists warehouse (format_version integer, log_id varchar)")
     versions = con.execute("select format_version from warehouse").fetchall()
@@ -53,6 +68,10 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
         raise NewerFormat(
             f"the warehouse has format {versions[0][0]}, this program reads up to {FORMAT_VERSION}: upgrade it"
         )
+    if versions and versions[0][0] < FORMAT_VERSION:
+        con.rollback()
+        [(path,)] = con.execute("select current_database()").fetchall()
+        raise OlderFormat(OLDER.format(path=path, found=versions[0][0], own=FORMAT_VERSION))
     con.execute(SCHEMA)
     if not versions:
         con.execute("insert into warehouse values ($version, null)", {"version": FORMAT_VERSION})

@@ -1,17 +1,18 @@
 """A range of the log into the tables, in one transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from rec_assets import events
 from rec_assets.log import Log
-from rec_assets.settings import Kind
-from rec_assets.tables import ledger, warehouse
+from rec_assets.settings import Denoising, Kind
+from rec_assets.tables import arrival, denoising, ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 
 CHUNK_ROWS = 20_000  # records parsed at once
@@ -29,9 +30,12 @@ class Counts(msgspec.Struct):
     rejected: int = 0
     interactions: int = 0  # rows of that table
     repeated: int = 0  # accepted, but an earlier record had the event_id
-    late: int = 0
+    late: int = 0  # accepted, but occurred before something that an earlier record told of
     users: int = 0  # user records
     items: int = 0  # item records
+    late_by_source: dict[str, int] = {}
+    excluded: dict[str, int] = {}  # interactions that are not to be learnt from, by rule
+    rewritten: int = 0  # interactions of earlier ranges for which that has changed
 
 
 def write(
@@ -42,6 +46,7 @@ def write(
     kinds: Mapping[str, Kind],
     run_id: str,
     clock: Callable[[], int] = microseconds,
+    policy: Denoising = Denoising(),  # noqa: B008 - frozen
 ) -> Counts:
     """Replace the rows of offsets [start, end) and their line of the ledger; running again changes nothing.
 
@@ -52,7 +57,7 @@ def write(
         raise ValueError(f"offsets [{start}, {end}) are no range of a log that holds [0, {log.head()})")
     con.begin()
     try:
-        counts = _replace(con, log, start, end, kinds, run_id, clock)
+        counts = _replace(con, log, start, end, kinds, run_id, clock, policy)
     except BaseException:
         con.rollback()
         raise
@@ -68,26 +73,27 @@ def _replace(
     kinds: Mapping[str, Kind],
     run_id: str,
     clock: Callable[[], int],
+    policy: Denoising,
 ) -> Counts:
     ledger.claim(con, log.log_id, start, end)
     bounds = {"start": start, "end": end}
     con.execute("delete from rejected_events where log_offset >= $start and log_offset < $end", bounds)
     con.execute("delete from interactions where log_offset >= $start and log_offset < $end", bounds)
     con.register("kinds", _kinds_table(kinds))
-    counts, told_at = Counts(), ledger.clock_before(con, start)
+    counts, before = Counts(), ledger.clock_before(con, start)
+    told_at = None if before is None else warehouse.since_1970(before)
     for records in log.batches(start, end, CHUNK_ROWS):
         told_at = _take_in(con, events.parse(records, kinds), told_at, counts)
+    counts.rewritten = denoising.judge(con, start, end, policy)
+    counts.excluded = denoising.per_rule(con, start, end)
     con.unregister("kinds")
-    query = "select count(*) filter (late) from interactions where log_offset >= $start and log_offset < $end"
-    [(counts.late,)] = con.execute(query, bounds).fetchall()
-    ledger.enter(con, log.log_id, start, end, counts, told_at, run_id, warehouse.timestamp(clock()))
+    clock_at = None if told_at is None else warehouse.timestamp(told_at)
+    ledger.enter(con, log.log_id, start, end, counts, clock_at, run_id, warehouse.timestamp(clock()))
     return counts
 
 
-def _take_in(
-    con: duckdb.DuckDBPyConnection, parsed: events.Parsed, told_at: datetime | None, counts: Counts
-) -> datetime | None:
-    """Add one chunk to the tables and to `counts`; returns the latest occurred_at up to its end."""
+def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Parsed, told_at: int | None, counts: Counts) -> int | None:
+    """Add one chunk to the tables and to `counts`; takes and returns the latest occurred_at so far, in µs."""
     arrow = {
         "events": parsed.events.to_arrow(),
         "rejected": parsed.rejected.to_arrow(),
@@ -99,12 +105,7 @@ def _take_in(
     if arrow["rejected"].num_rows:
         con.execute(REJECTED)
     if arrow["events"].num_rows:
-        query = "select min(occurred_at), max(occurred_at), count(item_id) from events"
-        [(first, last, with_item)] = con.execute(query).fetchall()
-        [(rows,)] = con.execute(INTERACTIONS, {"clock": told_at, "first": first, "last": last}).fetchall()
-        counts.interactions += rows
-        counts.repeated += with_item - rows
-        told_at = last if told_at is None else max(told_at, last)
+        told_at = _take_in_events(con, parsed.events, told_at, counts)
     if arrow["events"].num_rows or arrow["user_records"].num_rows:
         con.execute(USERS)
     if arrow["events"].num_rows or arrow["item_records"].num_rows:
@@ -118,11 +119,26 @@ def _take_in(
     return told_at
 
 
+def _take_in_events(con: duckdb.DuckDBPyConnection, taken: events.Events, told_at: int | None, counts: Counts) -> int:
+    first, last = int(taken.occurred_at.min()), int(taken.occurred_at.max())
+    bounds = {"first": warehouse.timestamp(first), "last": warehouse.timestamp(last)}
+    [(rows,)] = con.execute(INTERACTIONS, bounds).fetchall()
+    counts.interactions += rows
+    counts.repeated += len(taken) - taken.item_id.count(None) - rows
+    late = np.flatnonzero(arrival.late(taken.occurred_at, told_at)).tolist()
+    counts.late += len(late)
+    counts.late_by_source = dict(Counter(counts.late_by_source) + Counter(taken.source[row] for row in late))
+    return last if told_at is None else max(told_at, last)
+
+
 def _kinds_table(kinds: Mapping[str, Kind]) -> pa.Table:
     return pa.table(
         {
             "event": pa.array(list(kinds), pa.string()),
             "weight": pa.array([kind.weight for kind in kinds.values()], pa.float32()),
             "target": pa.array([kind.target for kind in kinds.values()], pa.bool_()),
+            "value": pa.array([kind.value for kind in kinds.values()], pa.string()),
+            "fill": pa.array([kind.fill for kind in kinds.values()], pa.float64()),
+            "against_below": pa.array([kind.against_below for kind in kinds.values()], pa.float64()),
         }
     )

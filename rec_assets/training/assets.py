@@ -69,13 +69,12 @@ def checkpoint(
     with log.open() as records:
         with warehouse.connect() as con:
             line = unsettled(ledger.lines(con, newest=LOOKED_AT))
-            excluded = None if line is None else denoising.excluded(con, line.start, line.end)
+            excluded = denoising.excluded(con, *((line.start, line.end) if line else (0, 0)))
         if line is None:
             context.log.info("every micro-batch is settled: nothing to learn")
             yield dg.MaterializeResult(metadata={"checkpoint": registry.promoted() or "none"})
             yield dg.AssetCheckResult(check_name="gate", passed=True, metadata={"reason": "nothing was learnt"})
             return
-        assert excluded is not None
         candidate = _learn(context, learner, find(registry, records, line.start, line.end), line, excluded)
         with warehouse.connect() as con:
             finish.trained(con, line.start, line.end, candidate.checkpoint, candidate.metrics)

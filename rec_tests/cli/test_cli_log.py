@@ -39,7 +39,14 @@ def test_verify_tells_by_its_status(log):
     assert "offsets [7, 8) are missing" in shown.output
 
 
-@pytest.mark.parametrize("command", ["stat", "tail", "verify"])
+def test_compact_moves_what_is_old_and_loses_nothing(log):
+    assert run(app, ["compact"]).stdout == "The tail is short: nothing moved.\n"
+    assert run(app, ["compact", "--keep", "200"]).stdout == "1,000 records moved into segments.\n"
+    assert run(app, ["verify"]).exit_code == 0
+    assert (log.stat()["segment_rows"], log.stat()["tail_rows"]) == (1000, 200)
+
+
+@pytest.mark.parametrize("command", ["stat", "tail", "verify", "compact"])
 def test_without_a_log_there_is_one_clear_line(tmp_path, monkeypatch, command):
     monkeypatch.setenv("REC_DATA", str(tmp_path / "nowhere"))
     shown = run(app, [command])

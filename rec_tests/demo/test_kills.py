@@ -79,9 +79,7 @@ def run_with_kills(settings: Settings, kills: int, apart: float, seed: int) -> N
         with httpx.Client(base_url=loop.service_url, timeout=30.0) as client:
             replay((event(number) for number in range(FIRST_EVENTS, total)), client, rate=RATE, on_sent=sent)
         assert len(killed) == kills
-        with loop.open_log() as log:
-            head = log.head()
-        loop.wait_learnt(head, 240)
+        loop.wait_learnt(240)
         answer = httpx.post(f"{loop.service_url}/recommend", json={"user_id": "u1", "k": 5}, timeout=30.0)
         assert answer.status_code == 200, answer.text
         assert len(answer.json()["items"]) == 5

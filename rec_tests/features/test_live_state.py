@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from rec_assets import features
 from rec_assets.events import parse
 from rec_assets.features import histories
 from rec_assets.features.storage import to_tensors
-from rec_assets.settings import KINDS
+from rec_assets.log.record import Record
+from rec_assets.settings import KINDS, Kind
 
 
 @pytest.fixture
@@ -110,3 +113,15 @@ def test_windows_for_serving_and_for_training_agree(records):
     nobody = histories.window(state, -1, 5.0, 7)
     assert (nobody.items == -1).all()
     assert nobody.now.tolist() == [5.0]
+
+
+def test_a_value_below_what_its_kind_asks_for_speaks_against_the_item():
+    kinds = {"rating": Kind(against_below=2.5)}
+    rows = [
+        {"user_id": "u", "item_id": f"i{n}", "event": "rating", "value": value} for n, value in enumerate((5, 2, None))
+    ]
+    records = [
+        Record(n, "event", "test", None, 10**15, f"e{n}", json.dumps(row).encode()) for n, row in enumerate(rows)
+    ]
+    arrays = features.to_arrays(features.init(SMALL, kinds), parse(records, kinds), 3)
+    assert (arrays.weight.tolist(), arrays.target.tolist()) == ([1, -1, 1], [True, False, True])

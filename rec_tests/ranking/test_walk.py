@@ -30,6 +30,7 @@ def state_and_stream(repeats, n=N, seed=0):
         weight=np.ones(n, np.float32),
         target=np.ones(n, np.bool_),
         time=1e6 + np.cumsum(rng.choice([1.0, 600.0, 5_000.0], n)),
+        excluded=np.zeros(n, np.bool_),
         descriptions=(),
         end=n,
     )

@@ -36,7 +36,7 @@ def test_features_scores_and_order_are_those_of_the_trainer(trained):
         served.append((candidates, scores, recommend(candidates, scores, 20)))
         log.append([draft], "test")
 
-    model, state = checkpoints.load(registry := Registry(trained.checkpoints_dir), registry.promoted())
+    model, state = checkpoints.load(registry := Registry(trained.checkpoints_dir), registry.promoted(), trained.kinds)
     assert state.offset == known
     model.content = state.content
     parsed = parse(log.read(known, log.head()), trained.kinds)

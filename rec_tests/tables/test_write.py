@@ -2,13 +2,16 @@ import itertools
 import json
 from datetime import datetime
 
+import duckdb
 import pytest
 
 from rec_assets.durable import NewerFormat
 from rec_assets.log.record import Draft
-from rec_assets.settings import Kind
-from rec_assets.tables import ledger, warehouse
+from rec_assets.settings import DOMAINS, KINDS, Kind
+from rec_assets.tables import arrival, ledger, warehouse
 from rec_assets.tables import write as writing
+from rec_assets.tables.rebuild import rebuild
+from rec_assets.tables.warehouse import OlderFormat
 from rec_assets.tables.write import Counts
 from rec_tests.tables.conftest import RECEIVED_AT, event, rows
 
@@ -26,6 +29,7 @@ def test_an_event_becomes_one_row(con, add, write):
     columns = [column[0] for column in con.execute("select * from interactions").description]
     assert dict(zip(columns, row, strict=True)) == {
         "log_offset": 0,
+        "source": "test",
         "event_id": "e1",
         "user_id": "u",
         "item_id": "i1",
@@ -33,9 +37,11 @@ def test_an_event_becomes_one_row(con, add, write):
         "weight": 1.0,
         "target": True,
         "value": 4.5,
+        "value_filled": False,
+        "price": None,
         "occurred_at": datetime(2023, 11, 14, 23, 13, 20),
+        "occurred_at_filled": False,
         "received_at": datetime(2023, 11, 14, 22, 13, 20),
-        "late": False,
         "request_id": "r",
         "context": '{"page": 2}',
         "hour": 23,
@@ -109,11 +115,41 @@ def test_late_is_what_occurred_before_something_told_earlier(con, add, write):
     add(event(1, at=10), event(2, at=20), event(3, at=15))
     add(event(4, at=19), event(5, at=20), event(6, at=30))
     assert write(0, 3).late == 1
-    assert write(3, 6).late == 1
-    assert rows(con, "interactions", "event_id, late") == [
-        ("e1", False), ("e2", False), ("e3", True), ("e4", True), ("e5", False), ("e6", False),
+    second = write(3, 6)
+    assert (second.late, second.late_by_source) == (1, {"test": 1})
+    assert write(3, 6) == second
+    assert rows(con, "micro_batches", "start_offset, late") == [(0, 1), (3, 1)]
+
+
+def test_what_is_filled_in_is_marked(con, add, write):
+    kinds = {"read": Kind(value="seconds", fill=30.0), "buy": Kind(value="price"), "click": Kind()}
+    sold = {"event": "buy", "value": 2.5}
+    add(event(1, event="read"), event(2, event="read", value=9), event(3, **sold), event(4, occurred_at=None))
+    write(0, 4, kinds=kinds)
+    assert rows(con, "interactions", "event_id, value, value_filled, price, occurred_at_filled") == [
+        ("e1", 30.0, True, None, False),
+        ("e2", 9.0, False, None, False),
+        ("e3", 2.5, False, 2.5, False),
+        ("e4", None, False, None, True),
+    ]
+
+
+def test_a_low_rating_speaks_against_its_item(con, add, write):
+    add(*(event(n, event="rating", value=value) for n, value in enumerate([5, 2.5, 2, None])))
+    write(0, 4, kinds=DOMAINS["ratings"])
+    assert rows(con, "interactions", "event_id, weight, target") == [
+        ("e0", 1.0, True), ("e1", 1.0, True), ("e2", -1.0, False), ("e3", 1.0, True),
     ]  # fmt: skip
-    assert write(3, 6).late == 1
+
+
+def test_how_late_each_source_tells_is_measured(con, add, write, log):
+    add(event(1, at=-10), event(2, at=-29), event(3, occurred_at=None))  # received at 0, 1 and 2 s
+    log.append([Draft("event", json.dumps(event(4, at=0)).encode(), "e4", received_at=RECEIVED_AT)], "other")
+    write(0, 4)
+    assert list(arrival.lag(con, 0, 4)) == [
+        {"source": "other", "rows": 1, "p50_s": 0.0, "p95_s": 0.0, "max_s": 0.0},
+        {"source": "test", "rows": 2, "p50_s": 20.0, "p95_s": 29.0, "max_s": 30.0},
+    ]
 
 
 def test_a_repeated_event_counts_once(con, log, add, write):
@@ -155,10 +191,28 @@ def test_items_and_users_keep_the_newest_description_and_the_earliest_event(con,
     [item] = rows(con, "items")
     assert item[0] == "i1"
     assert item[1] == datetime(2023, 11, 14, 22, 14, 0)
-    assert item[2:] == ("New", ["a", "b"], '{"year":1999}', 2)
-    assert rows(con, "users", "user_id, attributes, described_offset") == [("u", None, None), ("v", '{"age":30}', 4)]
+    assert item[2:] == ("New", False, ["a", "b"], False, '{"year":1999}', False, 2)
+    assert rows(con, "users", "user_id, attributes, attributes_filled, described_offset") == [
+        ("u", "{}", True, None), ("v", '{"age":30}', False, 4),
+    ]  # fmt: skip
     write(0, 2)  # an older description does not come back
     assert rows(con, "items", "title") == [("New",)]
+
+
+def test_what_a_description_lacks_is_filled_in_and_marked(con, add, write):
+    columns = "item_id, title, title_filled, categories, categories_filled, attributes, attributes_filled"
+    add(event(1), ("item", {"item_id": "i2"}), ("item", {"item_id": "i3", "title": "T"}), event(3))
+    write(0, 4)
+    assert rows(con, "items", columns) == [
+        ("i1", "i1", True, [], True, "{}", True),
+        ("i2", "i2", True, [], True, "{}", False),
+        ("i3", "T", False, [], True, "{}", False),
+    ]
+    add(("item", {"item_id": "i1", "categories": ["c"], "x": 1}), ("user", {"user_id": "u", "age": 3}), event(4, at=-9))
+    assert rows(con, "users", "attributes, attributes_filled") == [("{}", True)]
+    write(4, 7)
+    assert rows(con, "items", columns)[0] == ("i1", "i1", True, ["c"], False, '{"x":1}', False)
+    assert rows(con, "users", "attributes, attributes_filled") == [('{"age":3}', False)]
 
 
 def test_served_lists_are_no_rows(con, add, write):
@@ -194,6 +248,25 @@ def test_a_newer_warehouse_is_refused(tmp_path):
         con.execute("update warehouse set format_version = 99")
     with pytest.raises(NewerFormat, match="99"):
         warehouse.connect(path)
+
+
+def test_an_older_warehouse_asks_for_a_rebuild(tmp_path, log, add):
+    path = tmp_path / "warehouse.duckdb"
+    add(event(1))
+    with duckdb.connect(str(path)) as old:
+        old.execute(
+            "create table warehouse (format_version integer, log_id varchar); insert into warehouse values (1, $1)",
+            [log.log_id],
+        )
+        old.execute("create table interactions (log_offset bigint, late boolean)")
+        for name in ("micro_batches", "prequential_metrics", "freshness"):
+            old.execute(f"create table {name} (log_id varchar, start_offset bigint, end_offset bigint)")
+        old.execute("insert into micro_batches select log_id, 0, 1 from warehouse")
+    with pytest.raises(OlderFormat, match="`rebuild`"):
+        warehouse.connect(path)
+    assert rebuild(path, log, KINDS, "run", 10) == 1
+    with warehouse.connect(path) as con:
+        assert rows(con, "interactions", "event_id") == [("e1",)]
 
 
 def test_microseconds_survive():

@@ -47,6 +47,6 @@ def parsed(rows, start=0):
     times = (np.array(seconds) * 1e6).astype(np.int64)
     events = Events(
         np.arange(start, start + n), [f"e{start + i}" for i in range(n)], list(user), list(item), ["click"] * n,
-        np.full(n, np.nan), times, times, [None] * n, [None] * n,
+        np.full(n, np.nan), times, times, [None] * n, [None] * n, np.ones(n, np.bool_), ["test"] * n,
     )  # fmt: skip
     return Parsed(events, Items.of([]), Users.of([]), Rejected.of([]))

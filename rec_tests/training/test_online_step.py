@@ -64,6 +64,22 @@ def test_fresh_stretches_are_the_batch(state, config):
     assert pairs == sorted(zip(arrays.item.tolist(), arrays.time.tolist(), strict=True))
 
 
+def test_an_excluded_event_is_known_but_no_target(state, config):
+    rows = chain(300)
+    live.update(state, parsed(rows[:200]), 200)
+    arrays = live.to_arrays(state, parsed(rows[200:], 200), 300)
+    arrays.excluded[::3] = True
+    arrays.excluded[arrays.user == 0] = True
+    live.take_all(state, arrays)
+    found = batches.fresh_stretches(state, arrays, config.window)
+    columns = np.arange(config.window + 1) >= found.first[:, None]
+    pairs = sorted(zip(found.items[columns].tolist(), found.times[columns].tolist(), strict=True))
+    kept = ~arrays.excluded
+    assert pairs == sorted(zip(arrays.item[kept].tolist(), arrays.time[kept].tolist(), strict=True))
+    assert np.isin(arrays.time[arrays.excluded & (arrays.user != 0)], found.times).mean() > 0.5  # as what came before
+    assert batches.events_learnt(arrays) == len(pairs) == found.targets()
+
+
 def test_no_event_no_change(state):
     model, rng = Model(SMALL), np.random.default_rng(0)
     assert np.isnan(online.learn_stretches(model, stretches.empty(SMALL.window), (1e-3, 1e-3), rng))

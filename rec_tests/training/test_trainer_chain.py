@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from chain_stream import SMALL, chain
 
+from rec_assets.log import Log
 from rec_assets.log.record import Draft
 from rec_assets.registry import Registry
 from rec_assets.settings import Settings
+from rec_assets.tables import denoising, warehouse, write
 from rec_assets.training import checkpoint
 from rec_assets.training.trainer import FROZEN, Trainer
 
@@ -78,6 +80,24 @@ def test_the_live_state_is_written_now_and_then(settings):
     opened = Trainer.open(settings)
     assert opened.state.offset == 850
     assert opened.state.items.ids == trainer.state.items.ids
+
+
+def test_what_the_tables_exclude_enters_the_state_and_is_not_learnt(settings):
+    with Log.open(settings.log_dir) as log, warehouse.connect(":memory:") as con:
+        again = [{"user_id": "u1", "item_id": "i1", "event": "click", "occurred_at": 1.1e9 + n} for n in range(30)]
+        log.append([Draft("event", json.dumps(row).encode(), f"again{n}") for n, row in enumerate(again)], "test")
+        write.write(con, log, 0, 600, settings.kinds, "run")
+        write.write(con, log, 600, 930, settings.kinds, "run")
+        first, excluded = denoising.excluded(con, 0, 600), denoising.excluded(con, 600, 930)
+        assert (len(first), excluded.tolist()) == (0, list(range(901, 930)))
+    trainer, _ = learnt(settings, 0, 600)
+    found = trainer.learn(600, 930, excluded=excluded)
+    assert trainer.model.events == 901
+    assert int(trainer.state.counters.events[0]) == 930
+    assert found.gate.passed
+    opened = Trainer.open(settings)
+    assert opened.learn(600, 930).metrics["online"]["n"] >= found.metrics["online"]["n"]
+    assert opened.model.events == 930
 
 
 def test_a_refused_range_is_passed_over_but_seen(settings):

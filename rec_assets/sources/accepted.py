@@ -1,0 +1,41 @@
+"""A file or table of which nothing would be accepted is refused as a whole: a wrong column or setting, not bad rows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rec_assets.events import check
+from rec_assets.log import Draft
+from rec_assets.settings import Kind
+from rec_assets.sources.source import BrokenFile
+from rec_assets.validation import InvalidEvent, read_item, read_user
+
+
+def accepted(drafts: Iterable[Draft], name: str, kinds: Mapping[str, Kind], now: int) -> Iterator[Draft]:
+    """The same drafts; BrokenFile at their end if there were some and all would be rejected. `now` in µs, UTC."""
+    first: str | None = None
+    rows, good = 0, False
+    for draft in drafts:
+        rows += 1
+        if not good:
+            problem = rejection(draft, kinds, now)
+            good = problem is None
+            if first is None and problem is not None:
+                first = f"row {draft.source_position}: {problem}"
+        yield draft
+    if rows and not good:
+        raise BrokenFile(
+            name, f"none of its {rows:,} rows would be accepted; check columns, csv and kinds in the settings; {first}"
+        )
+
+
+def rejection(draft: Draft, kinds: Mapping[str, Kind], now: int) -> str | None:
+    """Why the validation would reject this draft, received at `now` (µs, UTC); None where it would not."""
+    try:
+        if draft.kind == "event":
+            check(draft.payload, now, kinds)
+        elif draft.kind == "item":
+            read_item(draft.payload)
+        else:
+            read_user(draft.payload)
+    except InvalidEvent as error:
+        return str(error)
+    return None

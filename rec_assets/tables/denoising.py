@@ -1,0 +1,103 @@
+"""Rows that stay in the tables but are not learnt from: each names the rule of the policy in `excluded_by`."""
+
+import itertools
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from rec_assets.settings import Denoising
+
+JUDGE = "create or replace temp table changed as " + Path(__file__).with_suffix(".sql").read_text()
+STRETCHES = 8  # of time that are looked at apart
+# Neighbours in time that lie further apart than $reach have nothing to do with each other.
+TIMES = """
+select min(occurred_at), max(occurred_at) from (
+  select occurred_at, sum(apart) over (order by occurred_at) as stretch from (
+    select
+      occurred_at,
+      cast(occurred_at - lag(occurred_at, 1, occurred_at) over (order by occurred_at) > $reach as integer) as apart
+    from (select distinct occurred_at from interactions where log_offset >= $start and log_offset < $end)
+  )
+) group by stretch order by 1
+"""
+REWRITE = """
+update interactions set excluded_by = changed.rule from changed
+where interactions.log_offset = changed.log_offset
+  and interactions.log_offset >= $first and interactions.log_offset <= $last
+"""
+PER_RULE = """
+select excluded_by, count(*) from interactions
+where log_offset >= $start and log_offset < $end and excluded_by is not null group by excluded_by order by excluded_by
+"""
+EXCLUDED = """
+select log_offset from interactions
+where log_offset >= $start and log_offset < $end and excluded_by is not null order by log_offset
+"""
+
+
+def judge(con: duckdb.DuckDBPyConnection, start: int, end: int, policy: Denoising) -> int:
+    """Bring `excluded_by` up to date after rows of offsets [start, end) came in; returns how many earlier rows changed.
+
+    Looks at the rows of the same users within two windows of theirs in time, so the cost does not depend on how large
+    the table is. The kinds must be registered as the table `kinds`.
+    """
+    reach = window(policy)
+    bounds = {"start": start, "end": end}
+    stretches: list[tuple[datetime, datetime]] = con.execute(TIMES, {**bounds, "reach": 2 * reach}).fetchall()
+    earlier = 0
+    for first, last in joined(stretches):
+        times = {"first": first, "last": last, "reach": reach}
+        times |= {"earliest": first - 2 * reach, "latest": last + 2 * reach}
+        con.execute(JUDGE, {**bounds, **times, **_parameters(policy)})
+        [(rows, low, high, old)] = con.execute(
+            "select count(*), min(log_offset), max(log_offset), count(*) filter (log_offset < $start) from changed",
+            {"start": start},
+        ).fetchall()
+        if rows:
+            con.execute(REWRITE, {"first": low, "last": high})
+        earlier += old
+    con.execute("drop table if exists changed")
+    return earlier
+
+
+def joined(stretches: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """At most STRETCHES of them, in order of time, joined where the least time lies between two."""
+    gaps = [later - earlier for (_, earlier), (later, _) in itertools.pairwise(stretches)]
+    widest = sorted(sorted(range(len(gaps)), key=lambda at: gaps[at], reverse=True)[: STRETCHES - 1])
+    firsts, lasts = [0, *(at + 1 for at in widest)], [*widest, len(stretches) - 1]
+    return [(stretches[a][0], stretches[b][1]) for a, b in zip(firsts, lasts, strict=True)] if stretches else []
+
+
+def window(policy: Denoising) -> timedelta:
+    """How far before and after a row a rule looks for others."""
+    seconds = (
+        policy.repeat_seconds, policy.burst_seconds / 2, policy.crawler_seconds / 2, policy.contradiction_seconds
+    )  # fmt: skip
+    return timedelta(seconds=max(seconds))
+
+
+def per_rule(con: duckdb.DuckDBPyConnection, start: int, end: int) -> dict[str, int]:
+    """How many rows of [start, end) each rule keeps from being learnt from, as far as is known now."""
+    return dict(con.execute(PER_RULE, {"start": start, "end": end}).fetchall())
+
+
+def excluded(con: duckdb.DuckDBPyConnection, start: int, end: int) -> npt.NDArray[np.int64]:
+    """The offsets of [start, end) that are not to be learnt from, ascending."""
+    rows = con.execute(EXCLUDED, {"start": start, "end": end}).fetchnumpy()
+    return np.asarray(rows["log_offset"], np.int64)
+
+
+def _parameters(policy: Denoising) -> dict[str, object]:
+    return {
+        "repeat": timedelta(seconds=policy.repeat_seconds),
+        "burst": timedelta(seconds=policy.burst_seconds / 2),
+        "burst_events": policy.burst_events,
+        "crawl": timedelta(seconds=policy.crawler_seconds / 2),
+        "crawler_events": policy.crawler_events,
+        "agents": policy.crawler_agents,
+        "dwell_seconds": policy.dwell_seconds,
+        "contradiction": timedelta(seconds=policy.contradiction_seconds),
+    }

@@ -1,0 +1,59 @@
+-- What the policy says of every row that the rows of offsets [$start, $end) from $first to $last can have changed
+-- something for: those of the same users within $reach, the longest window, of theirs. $earliest and $latest are two
+-- windows from $first and $last, so that older parts of the table are not read. A rule depends on rows alone, never on
+-- the order in which they came. The first rule that holds is named; null: learnt from.
+with touched as (
+  select user_id, min(occurred_at) as first_at, max(occurred_at) as last_at from interactions
+  where log_offset >= $start and log_offset < $end and occurred_at >= $first and occurred_at <= $last
+  group by user_id
+),
+
+near as (
+  select
+    log_offset, event_id, user_id, item_id, event, interactions.weight, interactions.value, occurred_at, context,
+    excluded_by, kinds.value as meaning,
+    occurred_at >= first_at - $reach and occurred_at <= last_at + $reach as within_reach
+  from interactions join touched using (user_id) left join kinds using (event)
+  where
+    occurred_at >= $earliest and occurred_at <= $latest
+    and occurred_at >= first_at - 2 * $reach and occurred_at <= last_at + 2 * $reach
+),
+
+seen as (
+  select
+    *,
+    lag(occurred_at) over again as before,
+    lag(value) over again as value_before,
+    count(*) filter (weight != 0) over burst as burst_rows,
+    count(*) filter (weight != 0) over crawl as crawl_rows,
+    count(*) filter (weight > 0) over later as later_for,
+    count(*) filter (weight < 0) over later as later_against
+  from near
+  window
+    again as (partition by user_id, item_id, event order by occurred_at, event_id),
+    burst as (partition by user_id order by occurred_at range between $burst preceding and $burst following),
+    crawl as (partition by user_id order by occurred_at range between $crawl preceding and $crawl following),
+    later as (
+      partition by user_id, item_id order by occurred_at range between current row and $contradiction following
+    )
+),
+
+judged as (
+  select
+    log_offset, excluded_by,
+    case
+      when $repeat > interval 0 second and before = occurred_at and value is not distinct from value_before
+        then 'duplicate'
+      when $repeat > interval 0 second and occurred_at - before <= $repeat then 'near duplicate'
+      when $agents != '' and regexp_matches(lower(context ->> 'user_agent'), $agents) then 'crawler'
+      when $crawler_events > 0 and weight != 0 and crawl_rows > $crawler_events then 'crawler'
+      when $burst_events > 0 and weight != 0 and burst_rows > $burst_events then 'burst'
+      when meaning = 'seconds' and weight > 0 and value < $dwell_seconds then 'short dwell'
+      when
+        $contradiction > interval 0 second and ((weight > 0 and later_against > 0) or (weight < 0 and later_for > 0))
+        then 'contradicted'
+    end as rule
+  from seen where within_reach
+)
+
+select log_offset, rule from judged where rule is distinct from excluded_by
