@@ -4,7 +4,7 @@ import dagster as dg
 
 log = dg.AssetSpec(
     "log",
-    deps=["landed_files"],
+    deps=["landed_files", "polled_sources"],
     group_name="log",
     kinds={"sqlite", "parquet"},
     owners=["team:recommender"],
