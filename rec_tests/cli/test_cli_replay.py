@@ -24,7 +24,11 @@ def events(tmp_path):
         (["--speed", "fast"], 2, "is no speed"),
         (["--speed", "0x"], 2, "is no speed"),
         (["--speed", "2x", "--rate", "3"], 2, "either --speed or --rate"),
-        (["--user-column", "who"], 1, "events.csv: there is no column 'who', which columns.user_id names; there are user, item"),
+        (
+            ["--user-column", "who"],
+            1,
+            "events.csv: there is no column 'who', which columns.user_id names; there are user, item",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(events, options, status, message):
