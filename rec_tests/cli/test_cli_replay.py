@@ -27,7 +27,7 @@ def events(tmp_path):
         (
             ["--user-column", "who"],
             1,
-            "events.csv: there is no column 'who', which columns.user_id names; there are user, item",
+            "events.csv: there is no column 'who' for user_id; there are user, item",
         ),
     ],
 )
