@@ -8,5 +8,5 @@ log = dg.AssetSpec(
     group_name="log",
     kinds={"sqlite", "parquet"},
     owners=["team:recommender"],
-    description="Every event, catalogue change, served list and erasure as received, in one sequence of offsets.",
+    description="Every event, catalogue change and served list as received, in one sequence of offsets.",
 )
