@@ -63,7 +63,12 @@ def evaluate(
     out.write_bytes(msgspec.json.format(msgspec.json.encode(built), indent=1))  # NaN becomes null
     if ranks is not None:
         pq.write_table(report.ranks_table(outcome, stream), ranks)
-    table = Table("system", *SHOWN, title=f"{events.name}: {len(stream):,} events")
+    table = Table(title=f"{events.name}: {len(stream):,} events")
+    table.add_column("system", no_wrap=True)
+    for name in SHOWN:
+        table.add_column(name, justify="right")
     for system in built["systems"]:
-        table.add_row(system["system"], *(f"{system[name]:.4g}" for name in SHOWN))
+        table.add_row(
+            system["system"], *(f"{system[name]:,}" if name == "n" else f"{system[name]:.4f}" for name in SHOWN)
+        )
     console.print(table)
