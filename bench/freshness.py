@@ -4,9 +4,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 from bars import at_most, write
@@ -58,16 +56,9 @@ def main() -> None:
 def measure(loop: Loop, stream: Stream, rate: float, count: int) -> list[float] | None:
     """Send `count` events and return p50 and p99 of the own list in ms."""
     with httpx.Client(base_url=loop.service_url, timeout=30.0) as client:
-        probe, next_probe = OwnListProbe(client), time.monotonic()
-
-        def sent(events: Sequence[dict[str, Any]], sent_at: float, offsets: Sequence[int]) -> None:
-            nonlocal next_probe
-            if time.monotonic() >= next_probe:
-                probe.measure(events[-1]["user_id"], sent_at, offsets[-1])
-                next_probe = time.monotonic() + PROBE_SECONDS
-
+        probe = OwnListProbe(client, PROBE_SECONDS)
         events = (stream.event(stream.half + row) for row in range(count))
-        replay(events, client, rate=rate, on_sent=sent)
+        replay(events, client, rate=rate, on_sent=probe.sent)
         return probe.percentiles(50, 99)
 
 

@@ -143,11 +143,10 @@ def files_request(instance: dg.DagsterInstance, settings: Settings) -> dg.RunReq
 @dg.sensor(job_name=MICRO_BATCH, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
 def log_grew(context: dg.SensorEvaluationContext, log: EventLog) -> dg.RunRequest | dg.SkipReason:
     """Waits in its tick until the log has grown past the ledger, then asks for a micro-batch; one is in flight."""
-    deadline, next_look = time.monotonic() + POLL_SECONDS, 0.0
+    settings, deadline, next_look = Settings(), time.monotonic() + POLL_SECONDS, 0.0
     with log.open() as records:
         head, grew_at = records.head(), time.monotonic()
         while (now := time.monotonic()) < deadline:
-            settings = Settings()
             if records.head() != head:
                 head, grew_at = records.head(), now
             # A stream that never rests gets its first micro-batch at the tick's end.

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import numpy as np
@@ -13,10 +14,18 @@ GIVE_UP_SECONDS = 30.0
 class OwnListProbe:
     """Times, from sending an event to receiving the next list whose offset has passed it. For several threads."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
+    def __init__(self, client: httpx.Client, every: float) -> None:
+        """`every`: seconds between two measurements that `sent` begins."""
+        self.client, self.every = client, every
+        self.next_at = time.monotonic()
         self.milliseconds: list[float] = []
         self._lock = threading.Lock()
+
+    def sent(self, events: Sequence[dict[str, Any]], sent_at: float, offsets: Sequence[int]) -> None:
+        """What `replay` calls: measures with the last event of a request, when it is time to."""
+        if time.monotonic() >= self.next_at:
+            self.measure(events[-1]["user_id"], sent_at, offsets[-1])
+            self.next_at = time.monotonic() + self.every
 
     def measure(self, user_id: str, sent_at: float, offset: int) -> None:
         """Ask for the user's list until it has read the event at `offset`, sent at `sent_at` (time.perf_counter).

@@ -4,10 +4,9 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -96,16 +95,8 @@ class Demo:
             row = stream.next_row(log)
         self._say(f"Replaying the second half through {loop.service_url}/feedback, {self.options.rate:.0f} events/s")
         with httpx.Client(base_url=loop.service_url, timeout=30.0) as client:
-            probe = self.probe = OwnListProbe(client)
-            next_probe = time.monotonic()
-
-            def sent(events: Sequence[dict[str, Any]], sent_at: float, offsets: Sequence[int]) -> None:
-                nonlocal next_probe
-                if time.monotonic() >= next_probe:
-                    probe.measure(events[-1]["user_id"], sent_at, offsets[-1])
-                    next_probe = time.monotonic() + PROBE_SECONDS
-
-            replay(stream.second_half(row), client, rate=self.options.rate, on_sent=sent)
+            self.probe = OwnListProbe(client, PROBE_SECONDS)
+            replay(stream.second_half(row), client, rate=self.options.rate, on_sent=self.probe.sent)
 
     @contextlib.contextmanager
     def _watched(self, loop: Loop, catalogue_rows: int) -> Iterator[None]:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from rec_assets import durable
 from rec_assets.log import Log
 
+COLUMNS = ["user", "item", "ts", "event", "value"]
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -75,6 +77,3 @@ class Stream:
             else:
                 high = middle
         return low
-
-
-COLUMNS = ["user", "item", "ts", "event", "value"]
