@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from rec_assets.log import segments
 from rec_assets.log.ids import hashes
 from rec_assets.log.record import Draft, identify
@@ -24,11 +26,15 @@ def writing(directory: Path) -> Iterator[None]:
 
 
 def append(
-    tail: Tail, files: SegmentReader, drafts: Iterable[Draft], source: str, position: Callable[[int], str] | str | None
+    tail: Tail,
+    files: SegmentReader,
+    tables: Iterable[pa.Table],
+    source: str,
+    position: Callable[[int], str] | str | None,
 ) -> tuple[int, int]:
-    """Store the drafts as one segment, without those whose event_id the log has; returns the range of offsets."""
+    """Store tables of segments.SCHEMA as one segment, without rows whose event_id the log has; returns its offsets."""
     with writing(files.directory):
-        written = segments.write(files.directory, _rows(drafts, source))
+        written = segments.write(files.directory, tables)
         position = position(written.rows) if callable(position) else position
         repeated, seen = _repeats(files, written), 0  # the log was searched before the offset `seen`
         while True:
@@ -60,7 +66,8 @@ def _place(tail: Tail, written: Written) -> int:
     return start
 
 
-def _rows(drafts: Iterable[Draft], source: str) -> Iterator[tuple[Any, ...]]:
+def rows(drafts: Iterable[Draft], source: str) -> Iterator[tuple[Any, ...]]:
+    """Drafts as rows in the order of segments.STORED."""
     now = time.time_ns() // 1_000
     for draft in drafts:
         received_at = now if draft.received_at is None else draft.received_at
@@ -99,7 +106,7 @@ def _repeats(files: SegmentReader, written: Written) -> set[int]:
 
 
 def _without(files: SegmentReader, written: Written, rows: set[int]) -> Written:
-    smaller = segments.write(files.directory, files.rows(_placed(written), frozenset(rows)))
+    smaller = segments.write(files.directory, files.tables(_placed(written), frozenset(rows)))
     segments.delete(files.directory, written.name)
     return smaller
 

@@ -43,7 +43,7 @@ def compact(tail: Tail, files: SegmentReader, keep_tail: int) -> list[tuple[int,
 
 def _move(tail: Tail, files: SegmentReader, start: int, end: int) -> None:
     with writing(files.directory):
-        written = segments.write(files.directory, _rows(tail, start, end))
+        written = segments.write(files.directory, segments.tables(_rows(tail, start, end)))
         with tail.transaction():
             before = tail.con.execute("select counted from records where log_offset = ?", (start,)).fetchone()[0]
             tail.add_segment(Segment(start, end, before, written.counted, written.name, written.size, written.sha256))
@@ -85,8 +85,7 @@ def _power(segment: Segment) -> int:
 def _merge(tail: Tail, files: SegmentReader, run: list[Segment]) -> None:
     """Replace neighbours by one segment. Their files stay until the next compaction, for those who are reading them."""
     with writing(files.directory):
-        rows = itertools.chain.from_iterable(map(files.rows, run))
-        written = segments.write(files.directory, rows)
+        written = segments.write(files.directory, itertools.chain.from_iterable(map(files.tables, run)))
         first, last = run[0], run[-1]
         with tail.transaction():
             tail.con.execute("delete from segments where first >= ? and past <= ?", (first.start, last.end))

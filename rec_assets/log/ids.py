@@ -1,20 +1,46 @@
 """Which event_ids a segment has: sorted 64-bit hashes in a file beside it, mapped into memory, searched by halves."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
+ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def hashes(event_ids: Sequence[str]) -> Hashes:
-    """u64[n], one hash per id, the same on every machine."""
-    digests = [hashlib.blake2b(event_id.encode(), digest_size=8).digest() for event_id in event_ids]
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+def hashes(event_ids: Sequence[str] | pa.Array) -> Hashes:
+    """u64[n], one hash per id, the same on every machine; whole columns at once, ids of one length together."""
+    array = event_ids if isinstance(event_ids, pa.Array) else pa.array(event_ids, pa.string())
+    if not len(array):
+        return np.empty(0, np.uint64)
+    _, places, content = array.buffers()
+    offsets = np.frombuffer(places, np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    data = np.frombuffer(content, np.uint8) if content is not None else np.empty(0, np.uint8)
+    lengths, found = np.diff(offsets), np.empty(len(array), np.uint64)
+    for length in np.unique(lengths).tolist():
+        rows = np.flatnonzero(lengths == length)
+        padded = np.zeros((len(rows), -(-length // 8) * 8), np.uint8)
+        if len(rows) == len(array):
+            padded[:, :length] = data[offsets[0] : offsets[-1]].reshape(len(rows), length)
+        else:
+            padded[:, :length] = data[offsets[rows, None] + np.arange(length)]
+        found[rows] = _mixed(padded.view("<u8").astype(np.uint64, copy=False), length)
+    return found
+
+
+def _mixed(words: NDArray[np.uint64], length: int) -> Hashes:
+    """Words u64[n, w] into u64[n]: a multiplication and a shift per word, splitmix64's last steps at the end."""
+    mixed = np.full(len(words), length, np.uint64)
+    for word in words.T:
+        mixed = (mixed ^ word) * ODD
+        mixed ^= mixed >> np.uint64(29)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
 
 
 class IdIndex:
@@ -37,11 +63,9 @@ class IdIndex:
             np.memmap(path, "<u4", "r", 8 * rows, (rows,)).view(np.ndarray),
         )
 
-    def write(self, path: Path) -> None:
-        """Write the file; the caller syncs it."""
-        with path.open("wb") as file:
-            file.write(self.hashes.astype("<u8").tobytes())
-            file.write(self.rows.astype("<u4").tobytes())
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return self.hashes.astype("<u8").tobytes() + self.rows.astype("<u4").tobytes()
 
     def find(self, wanted: Hashes) -> list[tuple[int, int]]:
         """Pairs (place in `wanted`, row) of equal hashes, repeats included: equal ids are among them."""

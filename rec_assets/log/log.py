@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from rec_assets.log import bulk, compaction, verification
+import pyarrow as pa
+
+from rec_assets.log import bulk, compaction, segments, verification
 from rec_assets.log.record import LIST, Draft, Record, identify
 from rec_assets.log.segments import SegmentReader
 from rec_assets.log.tail import DamagedLog, Segment, Tail
@@ -85,7 +88,13 @@ class Log:
         The same promises as `append` gives, but other appends wait only while the synced file's name is noted down.
         A position that depends on the number of drafts is a function of it, called when all of them have been read.
         """
-        return bulk.append(self.tail, self.files, drafts, source, position)
+        return self.append_tables(segments.tables(bulk.rows(drafts, source)), source, position)
+
+    def append_tables(
+        self, tables: Iterable[pa.Table], source: str, position: Callable[[int], str] | str | None = None
+    ) -> tuple[int, int]:
+        """The same of tables of segments.SCHEMA, whose events may be typed columns instead of payloads."""
+        return bulk.append(self.tail, self.files, tables, source, position)
 
     def read(self, start: int, end: int) -> list[Record]:
         """The records of [start, end), as far as there are any, wherever they lie; all of them in memory."""
@@ -97,11 +106,13 @@ class Log:
             return records
         return self._while_files_change(lambda: self._read(start, end))
 
-    def batches(self, start: int, end: int, max_rows: int = 10_000) -> Iterator[list[Record]]:
-        """The same records in pieces of at most `max_rows`."""
-        end = min(end, self.head())
-        for at in range(max(start, 0), end, max_rows):
-            yield self.read(at, min(at + max_rows, end))
+    def batches(self, start: int, end: int, max_rows: int = 10_000) -> Iterator[Sequence[Record]]:
+        """The same records in pieces of at most `max_rows`, each of one place: a Block where that is a segment."""
+        at, end = max(start, 0), min(end, self.head())
+        while at < end:
+            piece = self._while_files_change(partial(self._piece, at, min(at + max_rows, end)))
+            yield piece
+            at += len(piece)
 
     def count_events(self, start: int, end: int) -> int:
         """How many of [start, end) are not served lists; looks at no more than two places of the log."""
@@ -147,6 +158,14 @@ class Log:
                 if self.tail.head().generation == generation:
                     raise
 
+    def _piece(self, start: int, end: int) -> Sequence[Record]:
+        for segment in self.tail.segments(start, end):
+            if segment.start <= start:
+                return self.files.block(segment, start, min(end, segment.end))
+            end = segment.start
+            break
+        return self.read(start, end)
+
     def _read(self, start: int, end: int) -> list[Record]:
         pieces: list[list[Record] | tuple[Segment, int, int]] = []
         with self.tail.transaction("deferred"):
@@ -161,7 +180,7 @@ class Log:
                 pieces.append(self.tail.records(at, end))
         records: list[Record] = []
         for piece in pieces:
-            records += piece if isinstance(piece, list) else self.files.records(*piece)
+            records += piece if isinstance(piece, list) else self.files.block(*piece)
         if len(records) != max(end - start, 0):
             raise DamagedLog(
                 f"{self.directory} has {len(records)} of the records [{start}, {end}): run `rec log verify`"

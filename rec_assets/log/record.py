@@ -4,6 +4,10 @@ import hashlib
 import uuid
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
+NUMBER_DIGITS = 14  # decimal, of a position that is a row number
 LIST = "list"  # a served list: kept, never asked a micro-batch for
 
 
@@ -40,5 +44,25 @@ def identify(draft: Draft, source: str) -> str:
 
 
 def position_id(source: str, position: str) -> str:
-    """The event_id, 32 hex digits, of what lies at this position of this source: the same whenever it is read again."""
+    """The event_id, 32 hex digits, of what lies at this position of this source: the same whenever it is read again.
+
+    A row number makes 20 digits of a hash of the source and 12 of its own, so that whole columns of them are quick.
+    """
+    if position.isdecimal() and position.isascii() and len(position) <= NUMBER_DIGITS:
+        return f"{_prefix(source)}{int(position):012x}"
     return hashlib.blake2b(f"{source}\n{position}".encode(), digest_size=16).hexdigest()
+
+
+def position_ids(source: str, first: int, rows: int) -> pa.Array:
+    """The same of the row numbers `first`, `first` + 1 and so on."""
+    digits = np.empty((rows, 32), np.uint8)
+    digits[:, :20] = np.frombuffer(_prefix(source).encode(), np.uint8)
+    numbers, hexadecimal = np.arange(first, first + rows), np.frombuffer(b"0123456789abcdef", np.uint8)
+    for place in range(12):
+        digits[:, 31 - place] = hexadecimal[(numbers >> (4 * place)) & 15]
+    offsets = np.arange(0, 32 * (rows + 1), 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+def _prefix(source: str) -> str:
+    return hashlib.blake2b(source.encode(), digest_size=10).hexdigest()

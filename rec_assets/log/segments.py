@@ -2,25 +2,32 @@
 
 A file holds no offsets: row i of a segment that starts at s is record s + i, and the tail knows where each starts. So a
 large file can be written before it is known where in the sequence it will stand.
+
+A row holds its payload, or, of an event from a file with typed columns, what the payload would say as columns of
+its own; then `payload` is null. See Block, which makes either a record.
 """
 
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rec_assets import durable
+from rec_assets.log.block import Block
 from rec_assets.log.ids import IdIndex, hashes
-from rec_assets.log.record import LIST, Record
+from rec_assets.log.record import LIST
 from rec_assets.log.tail import DamagedLog, Segment
 
 GROUP_ROWS = 10_000
+READ_ROWS = 100_000
 OPEN_FILES = 8
+DICTIONARIES = ["kind", "source", "user_id", "item_id", "event", "value"]  # columns whose values repeat
 SCHEMA = pa.schema(
     {
         "kind": pa.string(),
@@ -30,9 +37,16 @@ SCHEMA = pa.schema(
         "event_id": pa.string(),
         "user_id": pa.string(),
         "payload": pa.binary(),
+        # Where the payload is null: the fields of an event beside event_id and user_id.
+        "item_id": pa.string(),
+        "event": pa.string(),
+        "value": pa.float64(),
+        "occurred_at": pa.int64(),  # µs, UTC
+        "request_id": pa.string(),
+        "more": pa.string(),  # JSON object of what else was said
     }
 )
-KIND, EVENT_ID = 0, 4  # places in a row
+STORED = SCHEMA.names[:7]  # of every record
 
 
 class Written(NamedTuple):
@@ -53,38 +67,66 @@ def parquet_path(directory: Path, name: str) -> Path:
 
 def ids_path(directory: Path, name: str) -> Path:
     """Where the index of its event_ids is."""
-    return directory / f"{name}.ids"
+    return directory / f"{name}.hashes"
 
 
-def write(directory: Path, rows: Iterable[tuple[Any, ...]]) -> Written:
-    """Write rows in the order of SCHEMA and their index, both synced; holds GROUP_ROWS of them in memory."""
+def tables(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.Table]:
+    """Rows in the order of STORED as tables; holds GROUP_ROWS of them in memory."""
+    rows = iter(rows)
+    while group := list(itertools.islice(rows, GROUP_ROWS)):
+        yield table_of(dict(zip(STORED, zip(*group, strict=True), strict=True)), len(group))
+
+
+def table_of(columns: Mapping[str, Any], rows: int) -> pa.Table:
+    """A table of SCHEMA; a column that is not given is null."""
+    given = (columns.get(field.name) for field in SCHEMA)
+    arrays = [
+        pa.nulls(rows, field.type) if column is None else pa.array(column, field.type)
+        for field, column in zip(SCHEMA, given, strict=True)
+    ]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def write(directory: Path, tables: Iterable[pa.Table]) -> Written:
+    """Write tables of SCHEMA and their index, both synced; holds one of them in memory."""
     directory.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex
     path = parquet_path(directory, name)
-    counted, parts, rows = 0, [], iter(rows)
+    counted, parts = 0, []
     try:
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            while group := list(itertools.islice(rows, GROUP_ROWS)):
-                columns = list(zip(*group, strict=True))
-                counted += len(group) - columns[KIND].count(LIST)
-                parts.append(hashes(columns[EVENT_ID]))
-                arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-                writer.write_table(pa.table(arrays, schema=SCHEMA))
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=DICTIONARIES) as writer:
+            for table in _grouped(tables):
+                counted += pc.sum(pc.not_equal(table.column("kind"), LIST)).as_py()
+                parts.append(hashes(table.column("event_id").combine_chunks()))
+                writer.write_table(table, GROUP_ROWS)
     except BaseException:  # a row could not be read, or the disk is full
         delete(directory, name)
         raise
     index = IdIndex.build(np.concatenate(parts) if parts else np.empty(0, np.uint64))
-    index.write(ids_path(directory, name))
     durable.sync(path)
-    durable.sync(ids_path(directory, name))
-    durable.sync(directory)
+    durable.replace(ids_path(directory, name), index.content())
     return Written(name, len(index.rows), counted, path.stat().st_size, durable.sha256(path), index)
+
+
+def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of whole groups, but for the last."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if whole := rows // GROUP_ROWS * GROUP_ROWS:
+            joined = pa.concat_tables(waiting)
+            yield joined.slice(0, whole).combine_chunks()
+            waiting, rows = [joined.slice(whole)], rows - whole
+    if rows:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def delete(directory: Path, name: str) -> None:
     """Remove a segment's files, those that are there."""
-    parquet_path(directory, name).unlink(missing_ok=True)
-    ids_path(directory, name).unlink(missing_ok=True)
+    for path in directory.glob(f"{name}.*"):
+        path.unlink(missing_ok=True)
 
 
 def delete_orphans(directory: Path, names: set[str]) -> list[str]:
@@ -103,18 +145,19 @@ class SegmentReader:
         self._files: dict[str, pq.ParquetFile] = {}
         self._indexes: dict[str, IdIndex] = {}
 
-    def records(self, segment: Segment, start: int, end: int) -> list[Record]:
-        """The records of offsets [start, end), which lie in the segment."""
-        table = self._table(segment, start, end, None)
-        columns = (table.column(name).to_pylist() for name in Record._fields[1:])
-        return list(map(Record, range(start, end), *columns))
+    def block(self, segment: Segment, start: int, end: int) -> Block:
+        """The records of offsets [start, end), which lie in the segment, as columns."""
+        return Block(self._table(segment, start, end, None), start)
 
-    def rows(self, segment: Segment, without: frozenset[int] = frozenset()) -> Iterator[tuple[Any, ...]]:
-        """All its rows in the order of SCHEMA, but those at the places `without`."""
-        for start in range(segment.start, segment.end, GROUP_ROWS):
-            table = self._table(segment, start, min(start + GROUP_ROWS, segment.end), None)
-            rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
-            yield from (row for place, row in enumerate(rows, start - segment.start) if place not in without)
+    def tables(self, segment: Segment, without: frozenset[int] = frozenset()) -> Iterator[pa.Table]:
+        """All its rows as tables of SCHEMA, but those at the places `without`."""
+        for start in range(segment.start, segment.end, READ_ROWS):
+            table = self._table(segment, start, min(start + READ_ROWS, segment.end), None)
+            if without:
+                first = start - segment.start
+                kept = [place not in without for place in range(first, first + table.num_rows)]
+                table = table.filter(pa.array(kept))
+            yield table
 
     def event_ids(self, segment: Segment, rows: Sequence[int]) -> list[str]:
         """The event_ids of some rows, each row group read once."""
@@ -148,8 +191,10 @@ class SegmentReader:
     def index(self, segment: Segment) -> IdIndex:
         """The segment's event_ids."""
         if segment.name not in self._indexes:
-            path = ids_path(self.directory, segment.name)
-            self._indexes[segment.name] = IdIndex.open(path, segment.end - segment.start)
+            path, rows = ids_path(self.directory, segment.name), segment.end - segment.start
+            if not path.exists():  # it says nothing that the segment does not
+                durable.replace(path, IdIndex.build(hashes(self.event_ids(segment, range(rows)))).content())
+            self._indexes[segment.name] = IdIndex.open(path, rows)
         return self._indexes[segment.name]
 
     def _table(self, segment: Segment, start: int, end: int, columns: list[str] | None) -> pa.Table:
@@ -158,6 +203,8 @@ class SegmentReader:
         first = (start - segment.start) // size
         groups = list(range(first, (end - 1 - segment.start) // size + 1))
         table = self._file(segment).read_row_groups(groups, columns=columns, use_threads=False)
+        if columns is None and table.num_columns < len(SCHEMA):  # written before there were typed columns
+            table = table_of({name: table.column(name).combine_chunks() for name in STORED}, table.num_rows)
         table = table.slice(start - segment.start - first * size, end - start)
         if table.num_rows != end - start:
             raise DamagedLog(f"{parquet_path(self.directory, segment.name)} lacks rows of [{start}, {end})")

@@ -16,7 +16,7 @@ from rec_assets import durable
 from rec_assets.durable import NewerFormat
 from rec_assets.log.record import Record
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since segments may hold typed columns
 BUSY_SECONDS = 30.0
 KNOWN_IDS = 1024  # looked up with one statement
 SCHEMA = (
@@ -110,6 +110,8 @@ class Tail:
             raise NewerFormat(
                 f"the log {self.path} has format {version}, this version reads up to {FORMAT_VERSION}: use a newer one"
             )
+        if version < FORMAT_VERSION:  # all that it holds can be read, but not by an older program from now on
+            self.con.execute("update meta set value = ? where key = 'format_version'", (str(FORMAT_VERSION),))
 
     @contextlib.contextmanager
     def transaction(self, mode: str = "immediate") -> Iterator[None]:

@@ -84,7 +84,7 @@ def test_it_is_the_same_log_when_opened_again(tmp_path):
 def test_a_newer_format_is_refused(tmp_path):
     Log.open(tmp_path).close()
     with sqlite3.connect(tmp_path / "tail.sqlite") as con:
-        con.execute("update meta set value = '2' where key = 'format_version'")
+        con.execute("update meta set value = '3' where key = 'format_version'")
     con.close()
     with pytest.raises(NewerFormat, match="has format 2, this version reads up to 1"):
         Log.open(tmp_path)

@@ -1,8 +1,10 @@
 """Records are the same wherever they lie: in the tail, in a compacted segment, in a file taken as one."""
 
+import msgspec
 import pytest
 
-from rec_assets.log import DamagedLog, Draft, Log, compaction, segments
+from rec_assets.log import DamagedLog, Draft, Log, compaction, position_id, segments
+from rec_assets.log.record import position_ids
 
 KINDS = ["event", "list", "item"]
 
@@ -102,8 +104,8 @@ def test_nothing_moves_before_the_tail_is_a_quarter_too_long(log):
 
 def test_what_a_kill_leaves_is_cleaned_up(log, monkeypatch):
     log.append(drafts(0, 30), "s")
-    segments.write(log.files.directory, iter([]))  # killed before the transaction
-    (log.files.directory / "0123.ids").write_bytes(b"half")
+    segments.write(log.files.directory, [])  # killed before the transaction
+    (log.files.directory / "0123.hashes").write_bytes(b"half")
     monkeypatch.setattr(compaction, "_delete_rows", lambda tail: None)  # killed right after it
     log.compact(10)
     monkeypatch.undo()
@@ -156,3 +158,45 @@ def test_verify_finds_an_event_that_is_there_twice(log):
     con = log.tail.con
     con.execute("update records set event_id = 'e3' where log_offset = 25")
     assert log.verify() == ["event_id 'e3' is there 2 times"]
+
+
+def test_an_event_in_columns_is_the_record_that_its_payload_would_be(log):
+    rows = {
+        "kind": ["event", "event"],
+        "source": ["f", "f"],
+        "source_position": ["1", "2"],
+        "received_at": [7, 7],
+        "event_id": position_ids("f", 1, 2),
+        "user_id": ["u", "é"],
+        "item_id": ["i", None],
+        "event": ["view", "view"],
+        "value": [1.5, None],
+        "occurred_at": [1_700_000_000_000_001, -1],
+        "more": [None, '{"page":[1]}'],
+    }
+    assert log.append_tables([segments.table_of(rows, 2)], "f", "done") == (0, 2)
+    log.append_bulk(drafts(2, 9), "g")
+    records = log.read(0, 9)
+    assert [record.event_id for record in records[:2]] == [position_id("f", "1"), position_id("f", "2")]
+    assert [msgspec.json.decode(record.payload) for record in records[:2]] == [
+        {
+            "event_id": position_id("f", "1"), "user_id": "u", "item_id": "i", "event": "view", "value": 1.5,
+            "occurred_at": "2023-11-14T22:13:20.000001Z",
+        },
+        {
+            "event_id": position_id("f", "2"), "user_id": "é", "event": "view",
+            "occurred_at": "1969-12-31T23:59:59.999999Z", "page": [1],
+        },
+    ]  # fmt: skip
+    [block, rest] = log.batches(0, 9)
+    assert (list(block), list(rest), block[-1], block[:1]) == (records[:2], records[2:], records[1], records[:1])
+    assert log.append([Draft("event", b"{}", source_position="2")], "f") == [1]
+
+
+def test_an_index_that_is_missing_is_made_again(log):
+    mixed(log)
+    for segment in log.tail.segments():
+        segments.ids_path(log.files.directory, segment.name).unlink()
+    with Log.open(log.directory) as other:
+        assert other.append(drafts(0, 75), "again") == list(range(75))
+        assert other.verify() == []

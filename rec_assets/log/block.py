@@ -1,0 +1,58 @@
+"""A range of a segment: columns for who takes whole columns, records for who takes one after the other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, overload
+
+import msgspec
+import pyarrow as pa
+
+from rec_assets.log.record import Record
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIELDS = ("event_id", "user_id", "item_id", "event", "value", "request_id")
+
+
+class Block(Sequence[Record]):
+    """Records as a table of segments.SCHEMA, the first of them at offset `start`."""
+
+    def __init__(self, table: pa.Table, start: int) -> None:
+        self.table, self.start = table, start
+
+    def __len__(self) -> int:
+        """How many records."""
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records."""
+        for offset, row in enumerate(self.table.to_pylist(), self.start):
+            payload = payload_of(row) if row["payload"] is None else row["payload"]
+            yield Record(
+                offset,
+                row["kind"],
+                row["source"],
+                row["source_position"],
+                row["received_at"],
+                row["event_id"],
+                payload,
+            )
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        """One record, or some."""
+        if isinstance(place, slice):
+            return list(self)[place]
+        at = range(len(self))[place]
+        return next(iter(Block(self.table.slice(at, 1), self.start + at)))
+
+
+def payload_of(row: Mapping[str, Any]) -> bytes:
+    """The payload of an event that is kept in columns."""
+    payload = msgspec.json.decode(row["more"]) if row["more"] is not None else {}
+    payload |= {field: row[field] for field in FIELDS if row[field] is not None}
+    if row["occurred_at"] is not None:
+        payload["occurred_at"] = EPOCH + timedelta(microseconds=row["occurred_at"])
+    return msgspec.json.encode(payload)
