@@ -86,7 +86,7 @@ def test_a_newer_format_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "tail.sqlite") as con:
         con.execute("update meta set value = '3' where key = 'format_version'")
     con.close()
-    with pytest.raises(NewerFormat, match="has format 2, this version reads up to 1"):
+    with pytest.raises(NewerFormat, match="has format 3, this version reads up to 2"):
         Log.open(tmp_path)
 
 
