@@ -147,7 +147,8 @@ def test_what_the_gate_refuses_is_passed_over(settings, log, registry):
     bad = candidate(registry, log, 0, 20, GATE | {"passed": False, "reason": "worse"})
     result = materialize(checkpoint, promoted_checkpoint)
     assert not result.success
-    assert [each.passed for each in result.get_asset_check_evaluations()] == [False]
+    checked = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    assert checked == {"gate": False, "shadow": True}
     assert registry.promoted() is None
     assert states(settings) == [(0, 20, "refused", bad)]
     now = status.read(settings.status_path)
@@ -173,8 +174,10 @@ def test_a_rolled_back_range_stands_as_skipped(settings, log, registry):
         candidate(registry, log, end - 10, end)
         materialize(checkpoint, promoted_checkpoint)
     first, second = registry.ids()
-    registry.rollback()
+    registry.rollback(reason="worse")
     materialize(tables, end=30)
+    with warehouse.connect(settings.warehouse_path) as con:
+        assert [line.reason for line in ledger.lines(con)] == [None, "rolled back: worse", None]
     assert states(settings) == [(0, 10, "promoted", first), (10, 20, "skipped", second), (20, 30, "stored", None)]
 
 

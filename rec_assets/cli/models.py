@@ -65,13 +65,22 @@ def rollback(
     to: Annotated[str | None, typer.Argument(help="An ancestor of what is served; its parent if not given.")] = None,
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "by hand",
 ) -> None:
-    """Serve an earlier checkpoint again. What it had not learnt is skipped, unless it is asked for again."""
-    registry = _registry()
+    """Serve an earlier checkpoint again. What it had not learnt is skipped, until `rec train --range` asks for it."""
+    settings, registry = Settings(), _registry()
     try:
         pointer = registry.rollback(_found(registry, to) if to else None, reason)
     except PROBLEMS as error:
         _fail(error)
     console.print(f"Rolled back from {pointer.previous} to {pointer.id}, offset {pointer.watermark}.")
+    note_in_ledger(settings, registry)
+
+
+def note_in_ledger(settings: Settings, registry: Registry) -> None:
+    """The ledger says at once what the registry says, or with the next micro-batch where a run holds the tables."""
+    from rec_assets.tables import settling  # DuckDB: not for a listing
+
+    if not settling.settle_now(settings, registry):
+        console.print("The next micro-batch notes it in the ledger.")
 
 
 def _registry() -> Registry:

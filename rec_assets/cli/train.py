@@ -8,9 +8,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from rec_assets.settings import Settings
     from rec_assets.training.trainer import Learnt, Trainer
 
 console = Console()
+COLUMNS = ("offsets", "checkpoint", "tested", "hit@20", "NDCG@10", "hit@20 frozen", "seconds", "gate")
 
 
 def train(
@@ -19,6 +21,9 @@ def train(
     to_head: Annotated[
         bool, typer.Option("--to-head", help="micro-batch after micro-batch up to the log's end")
     ] = False,
+    again: Annotated[
+        str | None, typer.Option("--range", help="START:END, refused or rolled back before, to be learnt after all")
+    ] = None,
 ) -> None:
     """Test one micro-batch, learn it, and promote the result if the gate lets it pass. Tables are not written."""
     # JAX takes seconds to import: only who trains pays for it.
@@ -26,13 +31,16 @@ def train(
     from rec_assets.training.trainer import Trainer
 
     settings = Settings()
+    if again is not None:
+        learn_again(settings, *bounds(again))
+        return
     trainer = Trainer.open(settings)
     at = trainer.state.offset if start is None else start
     last = trainer.log.head() if end is None else end
     if at >= last:
         console.print(f"Nothing to learn: the weights know the log before offset {at}, it ends at {last}.")
         return
-    table = Table("offsets", "checkpoint", "tested", "hit@20", "NDCG@10", "hit@20 frozen", "seconds", "gate", box=None)
+    table = Table(*COLUMNS, box=None)
     while at < last:
         first = trainer.model is None
         stop = last if first or end is not None else min(last, at + settings.batch_events)
@@ -52,6 +60,38 @@ def train(
             break
     trainer.close()
     console.print(table)
+
+
+def bounds(text: str) -> tuple[int, int]:
+    """START:END as two numbers."""
+    start, _, end = text.partition(":")
+    if not (start.isdigit() and end.isdigit()):
+        raise typer.BadParameter(f"{text!r} is no range: write START:END, e.g. 1200:1600, as `rec models list` has it")
+    return int(start), int(end)
+
+
+def learn_again(settings: "Settings", start: int, end: int) -> None:
+    """A range that was passed over becomes what a child of the promoted checkpoint has learnt, if the gate agrees."""
+    from rec_assets.cli.models import note_in_ledger
+    from rec_assets.training.trainer import Trainer
+
+    trainer = Trainer.open(settings)
+    if trainer.model is None:
+        raise typer.BadParameter("nothing is promoted yet: `rec train` makes the first checkpoint")
+    try:
+        learnt = trainer.learn_again(start, end)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    finally:
+        trainer.close()
+    table = Table(*COLUMNS, box=None)
+    table.add_row(f"{start}–{end}", *cells(learnt))
+    console.print(table)
+    if not learnt.gate.passed:
+        trainer.registry.refuse(learnt.checkpoint_id, learnt.gate.reason)
+        raise typer.Exit(1)
+    trainer.registry.promote(learnt.checkpoint_id)
+    note_in_ledger(settings, trainer.registry)
 
 
 def learn(trainer: "Trainer", start: int, end: int) -> "Learnt":

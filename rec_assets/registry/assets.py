@@ -7,7 +7,7 @@ import dagster as dg
 from rec_assets.resources import Checkpoints, EventLog, Warehouse
 from rec_assets.settings import Settings
 from rec_assets.tables import finish, ledger
-from rec_assets.tables.assets import LOOKED_AT, publish
+from rec_assets.tables.assets import publish
 
 
 @dg.asset(
@@ -23,7 +23,9 @@ def promoted_checkpoint(
     """The pointer that the service follows: moved only from a candidate's parent. Then ledger and status.json."""
     settings, registry = Settings(), checkpoints.open()
     with log.open() as records, warehouse.connect() as con:
-        waiting = [line for line in ledger.lines(con, newest=LOOKED_AT) if line.state == "stored" and line.checkpoint]
+        waiting = [
+            line for line in ledger.lines(con, newest=ledger.LOOKED_AT) if line.state == "stored" and line.checkpoint
+        ]
         for line in waiting[:1]:
             pointer = registry.promote(str(line.checkpoint))
             finish.promoted(con, line.start, line.end, pointer.id, pointer.promoted_at)

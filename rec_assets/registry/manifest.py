@@ -64,6 +64,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     extra: dict[str, Any]  # what the writer adds: metrics, config, ...
     checksum: str = ""  # SHA-256 of this manifest with the checksum empty
 
+    @property
+    def shadow(self) -> dict[str, str]:
+        """The ancestors that are "known_good" and on "probation" to become that, as far as there are any."""
+        found = self.extra.get("shadow") or {}
+        return {name: found[name] for name in ("known_good", "probation") if found.get(name)}
+
 
 class _Format(msgspec.Struct):
     format_version: int
@@ -82,6 +88,16 @@ def join(ranges: Iterable[Range]) -> list[Range]:
         else:
             joined.append(Range(start, end))
     return joined
+
+
+def apart(skipped: Iterable[Skipped]) -> list[Skipped]:
+    """The ranges in order; of what lies in two of them the later one begins where the earlier ends."""
+    found: list[Skipped] = []
+    for start, end, reason in sorted(skipped):
+        start = max(start, found[-1].end if found else start)
+        if start < end:
+            found.append(Skipped(start, end, reason))
+    return found
 
 
 def fill(skipped: Sequence[Skipped], start: int, end: int) -> list[Skipped]:

@@ -163,17 +163,20 @@ class Registry:
                 line = Line(self.clock(), "refused", checkpoint_id, reason=reason)
                 promotion.append(self.directory, line)
 
-    def rollback(self, to: str | None = None, reason: str = "by hand") -> Promoted:
+    def rollback(self, to: str | None = None, reason: str = "by hand", given_up: str | None = None) -> Promoted:
         """Serve an ancestor of the promoted checkpoint again: the named one, else its parent.
 
-        What it had learnt and the ancestor had not is skipped from now on. NotPromotable if there is no such ancestor.
+        What it had learnt and the ancestor had not is skipped from now on. NotPromotable if there is no such ancestor,
+        or if `given_up` is named and no longer promoted.
         """
         with durable.locked(self.directory / LOCK):
             promotion.catch_up(self.directory)
             current = self.pointer()
             if current is None:
                 raise NotPromotable("nothing is promoted, so there is nothing to roll back")
-            ancestors = [manifest.id for manifest in self.chain(current.id)[1:]]
+            if given_up not in (None, current.id):
+                raise NotPromotable(f"{given_up} was to be given up, but {current.id} is promoted by now")
+            ancestors = self.ancestors(current.id)
             target = to or (ancestors[0] if ancestors else None)
             if target not in ancestors:
                 kept = ", ".join(ancestors) or "none"
@@ -195,6 +198,38 @@ class Registry:
                 break
         return links
 
+    def ancestors(self, checkpoint_id: str) -> list[str]:
+        """Those of a checkpoint's parents that retention kept, newest first; the known-good one too where links
+        between are gone.
+        """
+        chain = self.chain(checkpoint_id)
+        found = [manifest.id for manifest in chain[1:]]
+        known_good = chain[0].shadow.get("known_good")
+        if known_good and known_good not in (checkpoint_id, *found) and (self.directory / known_good).is_dir():
+            found.append(known_good)
+        return found
+
+    def passed_over(self, log_id: str, start: int, end: int) -> list[Skipped]:
+        """Of the offsets [start, end) of a log, what was refused or rolled back, and why; in order, disjoint."""
+        found: dict[Range, str] = {}
+        for line in self.history():
+            if line.action == "promoted":
+                continue
+            try:
+                given_up = self.manifest(line.id)
+                low = given_up.start if line.to is None else self.manifest(line.to).watermark
+            except NoCheckpoint:  # retention took it
+                continue
+            span = Range(max(low, start), min(given_up.end, end))
+            if given_up.log_id == log_id and span.start < span.end:
+                found[span] = f"{line.action}: {line.reason}"
+        return manifests.apart([Skipped(*span, reason) for span, reason in found.items()])
+
+    def why_rolled_back(self) -> str:
+        """Of the last time that it happened."""
+        lines = [line for line in self.history() if line.action == "rolled back"]
+        return f"rolled back: {lines[-1].reason}" if lines else "rolled back"
+
     def pins(self) -> dict[str, str]:
         """Names under which retention must keep a checkpoint."""
         try:
@@ -215,14 +250,16 @@ class Registry:
     def retain(self, keep: int, leftover_seconds: float = 3600.0) -> list[str]:
         """Remove what is not needed and return the removed ids; `keep` is how many of the newest stay in any case.
 
-        Also stays: what is promoted, its parent, what is pinned, all that these need (bases of deltas, carriers of
-        live state), and what cannot be read. Half-written directories go when older than `leftover_seconds`.
+        Also stays: what is promoted, its parent, what it can be rolled back to by itself, what is pinned, all that
+        these need (bases of deltas, carriers of live state), and what cannot be read. Half-written directories go when
+        older than `leftover_seconds`.
         """
         with durable.locked(self.directory / LOCK):
             promotion.catch_up(self.directory)
             roots = set(self.ids()[-keep:] if keep > 0 else []) | set(self.pins().values())
             if (current := self.promoted()) is not None:
-                roots |= {current, self.manifest(current).parent or current} & set(self.ids())
+                manifest = self.manifest(current)
+                roots |= {current, manifest.parent or current, *manifest.shadow.values()} & set(self.ids())
             readable = {row.id: row.manifest for row in self.list() if row.manifest is not None}
             needed = retention.needed(roots, readable)
             removed = [each for each in readable if each not in needed]

@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 NEWEST = 500  # micro-batches shown
 SMOOTHED = 10  # micro-batches that one point is the mean of
-COLOURS = {"online": "#2a9d2a", "frozen_weights": "#e09f3e", "frozen": "#9e2a2b", "popularity": "#6c757d"}
+COLOURS = {
+    "online": "#2a9d2a",
+    "known_good": "#33658a",
+    "frozen_weights": "#e09f3e",
+    "frozen": "#9e2a2b",
+    "popularity": "#6c757d",
+}
 METRICS = """
 select end_offset, system, n, hit20, ndcg10, log_loss, more from prequential_metrics
 where n > 0 and end_offset >= (
@@ -26,6 +32,10 @@ where end_offset >= (
 )
 order by end_offset
 """
+ROLLED_BACK = """
+select start_offset, end_offset from micro_batches
+where state = 'skipped' and starts_with(reason, 'rolled back') and end_offset >= $floor order by start_offset
+"""
 SIZES = """
 select end_offset, events, rejected, state from micro_batches order by end_offset desc limit $newest
 """
@@ -39,7 +49,9 @@ class Line(NamedTuple):
 
 
 def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
-    """hit@20 and NDCG@10 per system, each event scored before it was learnt from; a mean over some micro-batches."""
+    """hit@20 and NDCG@10 per system, each event scored before it was learnt from; a mean over some micro-batches.
+
+    What was rolled back is shaded."""
     rows = con.execute(METRICS, {"newest": newest}).fetchall()
     if not rows:
         return None
@@ -48,6 +60,8 @@ def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | Non
         for system in COLOURS:
             own = [(row[0], row[2], row[column]) for row in rows if row[1] == system and row[column] is not None]
             _draw(axis, smoothed(own), system, COLOURS[system])
+        for start, end in con.execute(ROLLED_BACK, {"floor": rows[0][0]}).fetchall():
+            axis.axvspan(start, end, color="#9e2a2b", alpha=0.15, linewidth=0)
     return _png(figure, axes)
 
 

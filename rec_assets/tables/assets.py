@@ -13,11 +13,11 @@ from rec_assets.settings import Settings
 from rec_assets.tables import (
     arrival,
     checks,
-    finish,
     freshness,
     ledger,
     published,
     rebuild,
+    settling,
     status,
     usual,
     warehouse,
@@ -26,7 +26,6 @@ from rec_assets.tables import (
 from rec_assets.tables.warehouse import microseconds
 
 COMMON: dict[str, Any] = {"group_name": "tables", "owners": ["team:recommender"], "kinds": {"duckdb"}}
-LOOKED_AT = 100  # newest micro-batches in which the last promoted one is looked for
 # Name: the function, whether training waits for it (else it warns), the sentence that must hold.
 BATCH_CHECKS: dict[str, tuple[Callable[[duckdb.DuckDBPyConnection, int, int], checks.Result], bool, str]] = {
     "schema_holds": (checks.schema, True, "Columns, types and values are as they must be."),
@@ -64,8 +63,8 @@ def choose(
     cannot cut ranges anew, and nothing is learnt twice. Else the next range begins where the ledger ends, up to `end`
     or at most `batch_events` further.
     """
-    settle(con, registry)
-    for line in ledger.lines(con, newest=LOOKED_AT):
+    settling.settle(con, registry)
+    for line in ledger.lines(con, newest=ledger.LOOKED_AT):
         if line.state == "stored":
             return line.start, line.end
     start, head, pointer = ledger.end(con), log.head(), registry.pointer()
@@ -75,19 +74,6 @@ def choose(
     most = head if pointer is None else start + batch_events
     stop = min(head, most if end is None else end)
     return (start, stop) if start < stop else None
-
-
-def settle(con: duckdb.DuckDBPyConnection, registry: Registry) -> None:
-    """Where the ledger's last promoted line is not what is promoted, bring it in line.
-
-    A run was killed between the two, or a person rolled back.
-    """
-    pointer = registry.pointer()
-    if pointer is None or warehouse.log_id(con) != pointer.log_id:
-        return
-    promoted = [line.checkpoint for line in ledger.lines(con, newest=LOOKED_AT) if line.state == "promoted"]
-    if promoted[-1:] != [pointer.id]:
-        finish.settle(con, pointer.id, registry.manifest(pointer.id).learnt, pointer.promoted_at)
 
 
 def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settings: Settings) -> status.Status:
@@ -145,7 +131,7 @@ def tables(
             counts = write.write(
                 con, records, start, end, settings.kinds, context.run.run_id, policy=settings.denoising
             )
-            settle(con, registry)
+            settling.settle(con, registry)
         bounds = {"start": start, "end": end}
         figures: dict[str, dict[str, Any]] = {
             "interactions": {
@@ -257,7 +243,7 @@ def rebuild_tables(
             policy=settings.denoising,
         )
         with warehouse.connect() as con:
-            settle(con, registry)
+            settling.settle(con, registry)
             publish(con, records, registry, settings)
             published.everything(con, settings.published_dir, microseconds())
     context.add_output_metadata({"watermark": end})

@@ -84,12 +84,16 @@ def skipped(con: duckdb.DuckDBPyConnection, start: int, end: int, reason: str) -
 
 
 def settle(
-    con: duckdb.DuckDBPyConnection, checkpoint: str, learnt: Sequence[tuple[int, int]], promoted_at: int
+    con: duckdb.DuckDBPyConnection,
+    checkpoint: str,
+    learnt: Sequence[tuple[int, int]],
+    promoted_at: int,
+    reason: str = "rolled back",
 ) -> dict[str, list[tuple[int, int]]]:
     """Bring the ledger in line with the promoted checkpoint, after a kill between the two or a change by hand.
 
     `learnt` are the offsets that the checkpoint's chain has learnt, as its manifest has them. Lines within them become
-    promoted, promoted ones outside of them skipped; both are returned.
+    promoted, promoted ones outside of them skipped for that `reason`; both are returned.
     """
     rows = con.execute("select start_offset, end_offset, state from micro_batches order by start_offset").fetchall()
     changed: dict[str, list[tuple[int, int]]] = {"promoted": [], "skipped": []}
@@ -99,7 +103,7 @@ def settle(
             promoted(con, start, end, checkpoint, promoted_at)
             changed["promoted"].append((start, end))
         elif not inside and state == "promoted":
-            skipped(con, start, end, "rolled back")
+            skipped(con, start, end, reason)
             changed["skipped"].append((start, end))
     return changed
 

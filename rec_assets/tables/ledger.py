@@ -21,6 +21,7 @@ BEFORE = """
 select state, reason, checkpoint, run_id, stored_at, trained_at, promoted_at, served_at
 from micro_batches where start_offset = $start and end_offset = $end
 """
+LOOKED_AT = 100  # newest micro-batches in which what is not settled is looked for
 KEPT = ("state", "reason", "checkpoint", "run_id", "stored_at", "trained_at", "promoted_at", "served_at")
 
 

@@ -11,9 +11,10 @@ from rec_assets.log import Log
 from rec_assets.registry import Manifest, Registry
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
 from rec_assets.settings import Settings
-from rec_assets.tables import denoising, finish, ledger
-from rec_assets.tables.assets import LOOKED_AT, publish
+from rec_assets.tables import denoising, finish, ledger, settling
+from rec_assets.tables.assets import publish
 from rec_assets.tables.ledger import Line
+from rec_assets.training.shadow import Verdict
 
 SHOWN = ("hit@20", "ndcg@10", "mrr")
 RECENT = 10  # checkpoints among which one that was learnt before a kill is looked for
@@ -29,6 +30,7 @@ class Candidate(NamedTuple):
     reason: str
     figures: Mapping[str, float]  # of the gate
     seconds: Mapping[str, float]
+    verdict: Verdict | None  # on what was served before; None where this was learnt before a kill
 
 
 def unsettled(lines: list[Line]) -> Line | None:
@@ -57,7 +59,12 @@ def find(registry: Registry, log: Log, start: int, end: int) -> Manifest | None:
             asset="checkpoint",
             blocking=True,
             description="Finite numbers, a normal batch, and no worse than the parent on events that both have learnt.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "shadow",
+            asset="checkpoint",
+            description="What was served ranked the batch's events no worse than the known-good checkpoint did.",
+        ),
     ],
     pool="duckdb",
 )
@@ -68,21 +75,24 @@ def checkpoint(
     registry = checkpoints.open()
     with log.open() as records:
         with warehouse.connect() as con:
-            line = unsettled(ledger.lines(con, newest=LOOKED_AT))
+            line = unsettled(ledger.lines(con, newest=ledger.LOOKED_AT))
             excluded = denoising.excluded(con, *((line.start, line.end) if line else (0, 0)))
         if line is None:
             context.log.info("every micro-batch is settled: nothing to learn")
             yield dg.MaterializeResult(metadata={"checkpoint": registry.promoted() or "none"})
+            yield dg.AssetCheckResult(check_name="shadow", passed=True, metadata={"reason": "nothing was tested"})
             yield dg.AssetCheckResult(check_name="gate", passed=True, metadata={"reason": "nothing was learnt"})
             return
         candidate = _learn(context, learner, find(registry, records, line.start, line.end), line, excluded)
         with warehouse.connect() as con:
+            settling.settle(con, registry)  # a drop has rolled back
             finish.trained(con, line.start, line.end, candidate.checkpoint, candidate.metrics)
             if not candidate.passed:
                 registry.refuse(candidate.checkpoint, candidate.reason)
                 finish.refused(con, line.start, line.end, candidate.checkpoint, candidate.reason)
                 publish(con, records, registry, Settings())
     yield dg.MaterializeResult(metadata=_metadata(candidate, line))
+    yield _shadow(candidate.verdict)
     figures = {name: float(value) for name, value in candidate.figures.items() if value == value}
     yield dg.AssetCheckResult(
         check_name="gate", passed=candidate.passed, metadata={"reason": candidate.reason, **figures}
@@ -101,12 +111,23 @@ def _learn(
         gate = earlier.extra["gate"]
         metrics = {system: _numbers(figures) for system, figures in earlier.extra["metrics"].items()}
         figures = _numbers(gate["figures"])
-        return Candidate(earlier.id, earlier.parent, metrics, gate["passed"], gate["reason"], figures, {})
+        return Candidate(earlier.id, earlier.parent, metrics, gate["passed"], gate["reason"], figures, {}, None)
     with learner.open() as trainer:
         learnt = trainer.learn(line.start, line.end, excluded=excluded)
     gate = learnt.gate
     return Candidate(
-        learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds
+        learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds,
+        learnt.verdict,
+    )  # fmt: skip
+
+
+def _shadow(verdict: Verdict | None) -> dg.AssetCheckResult:
+    if verdict is None:
+        return dg.AssetCheckResult(check_name="shadow", passed=True, metadata={"reason": "tested before a kill"})
+    reason = f"rolled back: {verdict.reason}" if verdict.dropped else "no drop"
+    figures: dict[str, Any] = {"reason": reason, "z": verdict.z, "worse": verdict.share, "events": verdict.n}
+    return dg.AssetCheckResult(
+        check_name="shadow", passed=not verdict.dropped, severity=dg.AssetCheckSeverity.WARN, metadata=figures
     )
 
 

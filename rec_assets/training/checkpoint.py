@@ -1,7 +1,7 @@
 """From a model and its live state to a checkpoint of the registry, and back: arrays and a manifest, nothing pickled."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from rec_assets.features import storage
 from rec_assets.features.state import LiveState
-from rec_assets.registry import Checkpoint, Registry
+from rec_assets.registry import Checkpoint, Registry, Skipped
 from rec_assets.settings import Kind, TrainConfig
 from rec_assets.training.model import Model
 from rec_assets.training.replay import Replay
@@ -30,11 +30,12 @@ def save(
     end: int,
     log_id: str,
     extra: Mapping[str, Any],
+    skipped: Sequence[Skipped] = (),
 ) -> str:
     """Write a candidate learnt from the offsets [start, end), and return its id.
 
     The live state is written with the first one and then every `state_every_events` offsets; others name the one to
-    read on from.
+    read on from. `skipped`: why nothing was learnt from what lies between the parent's watermark and `start`.
     """
     assert state.offset == end, f"the state is at offset {state.offset}, the checkpoint at {end}"
     carrier = carrier_of(registry, parent) if parent is not None else None
@@ -51,8 +52,9 @@ def save(
     }
     folders = {STATE: lambda directory: storage.save(state, directory)} if carrier is None else None
     return registry.write(
-        "base", parent, start, end, contiguous, manifest=described, log_id=log_id, state=carrier, folders=folders
-    )
+        "base", parent, start, end, contiguous, manifest=described, log_id=log_id, state=carrier, folders=folders,
+        skipped=skipped,
+    )  # fmt: skip
 
 
 def load(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind]) -> tuple[Model, LiveState]:

@@ -16,7 +16,7 @@ from rec_assets.ranking.ranks import of_target
 from rec_assets.training import popularity
 from rec_assets.training.model import Model
 
-SYSTEMS = ("online", "frozen", "frozen_weights", "popularity")
+SYSTEMS = ("online", "known_good", "frozen", "frozen_weights", "popularity")
 SHOWN = 20
 
 
@@ -39,7 +39,7 @@ class Tested(NamedTuple):
 
     places: npt.NDArray[np.int64]  # [m] in the batch
     systems: dict[str, Scored]
-    candidates: Candidates  # of the online system, to learn from
+    candidates: dict[str, Candidates]  # of each learnt system; those of the one that goes on are learnt from
     known: int  # items that occurred before the batch
 
 
@@ -60,11 +60,12 @@ def run(
     arrays: EventArrays,
     index: npt.NDArray[np.int64],
     systems: Sequence[str] = SYSTEMS,
+    known_good: Model | None = None,
 ) -> Tested:
     """Score the events that `index` chooses from a batch, which the state then has taken in.
 
-    Systems that need a reference are left out without one. An item that no event before the batch had ranks at
-    infinity.
+    Systems that need a reference, and the known-good one, are left out without it. An item that no event before the
+    batch had ranks at infinity.
     """
     scored = np.zeros(len(arrays.user), bool)
     scored[index] = True
@@ -77,6 +78,8 @@ def run(
         results["popularity"] = Scored(ranks, np.empty((len(index), 0), np.int32))
     window = histories.windows(state, arrays, index, model.config.window)
     variants = {"online": (model, model.logits(window, len(state.items)), state.counters)}
+    if known_good is not None:
+        variants["known_good"] = (known_good, known_good.logits(window, len(state.items)), state.counters)
     if reference is not None and ("frozen" in systems or "frozen_weights" in systems):
         logits = reference.model.logits(window, len(state.items))
         both = {"frozen": reference.counters, "frozen_weights": state.counters}
@@ -92,7 +95,7 @@ def run(
         ranks, shown = ranked(candidates, asked.rank(candidates))
         results[name] = Scored(np.where(unknown, np.inf, ranks), shown)
     ordered = {name: results[name] for name in SYSTEMS if name in results}
-    return Tested(index, ordered, walked[0], int((counts > 0).sum()))
+    return Tested(index, ordered, dict(zip(variants, walked, strict=True)), int((counts > 0).sum()))
 
 
 def ranked(

@@ -15,16 +15,19 @@ from rec_assets.features import storage
 from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
-from rec_assets.registry import Registry
+from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.settings import Settings
 from rec_assets.training import checkpoint, cycle, gate, online, prequential, warmup
 from rec_assets.training.gate import Gate
 from rec_assets.training.model import Model
-from rec_assets.training.prequential import Reference
+from rec_assets.training.prequential import Reference, Tested
+from rec_assets.training.shadow import Shadow, Verdict, compare, judge
 from rec_assets.training.warmup import Progress
 
 FROZEN = "frozen"  # the pin of the first checkpoint, to which later ones are compared
 READ_ROWS = 20_000
+
+Metrics = dict[str, dict[str, float]]  # system -> figures of metrics.summary
 
 
 class Learnt(NamedTuple):
@@ -32,8 +35,9 @@ class Learnt(NamedTuple):
 
     checkpoint_id: str
     parent: str | None
-    metrics: dict[str, dict[str, float]]  # system -> figures of metrics.summary, taken before the range was learnt
+    metrics: Metrics  # taken before the range was learnt
     gate: Gate
+    verdict: Verdict  # on what was served before; where it had dropped, the parent is the known-good one
     seconds: dict[str, float]
 
 
@@ -49,6 +53,8 @@ class Trainer:
         self.checkpoint_id: str | None = None
         self.model: Model | None = None
         self.reference: Reference | None = None
+        self.shadow: Shadow | None = None
+        self.known_good: Model | None = None  # None where it is the reference's or what is served
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -61,6 +67,8 @@ class Trainer:
             trainer.checkpoint_id = promoted
             trainer.catch_up(registry.manifest(promoted).watermark)
             trainer.reference = load_reference(registry, promoted, trainer.state)
+            trainer.shadow = Shadow.of(registry.manifest(promoted).extra)
+            trainer.load_known_good()
         return trainer
 
     def close(self) -> None:
@@ -95,22 +103,62 @@ class Trainer:
         seconds = {"read": time.perf_counter() - began}
         arrays = live.to_arrays(self.state, parsed, end)
         arrays = arrays._replace(excluded=np.isin(parsed.events.offset, excluded))
+        verdict = Verdict(False, 0.0, 0.0, 0)
         if self.model is None:
             metrics, decision = self._begin(arrays, end, progress)
         else:
-            metrics, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id)
+            metrics, verdict, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id)
             seconds |= spent
-        parent = self.checkpoint_id
         before_writing = time.perf_counter()
+        parent = self._write(start, end, metrics, decision)
+        seconds |= {"write": time.perf_counter() - before_writing, "all": time.perf_counter() - began}
+        assert self.checkpoint_id is not None
+        return Learnt(self.checkpoint_id, parent, metrics, decision, verdict, seconds)
+
+    def _write(self, start: int, end: int, metrics: Metrics, decision: Gate) -> str | None:
+        """Write the candidate, from then on `checkpoint_id`, and return its parent."""
         assert self.model is not None
+        parent, log_id, skipped = self.checkpoint_id, self.log.log_id, []
+        if parent is not None and (known := self.registry.manifest(parent)).log_id == log_id:
+            skipped = self.registry.passed_over(log_id, known.watermark, start) if known.watermark < start else []
         extra = {"metrics": metrics, "gate": decision._asdict()}
+        if self.shadow is not None:
+            extra["shadow"] = self.shadow.plain()
         self.checkpoint_id = checkpoint.save(
-            self.registry, self.model, self.state, parent, start, end, self.log.log_id, extra
+            self.registry, self.model, self.state, parent, start, end, log_id, extra, skipped
         )
         if parent is None:
             self.registry.pin(FROZEN, self.checkpoint_id)
-        seconds |= {"write": time.perf_counter() - before_writing, "all": time.perf_counter() - began}
-        return Learnt(self.checkpoint_id, parent, metrics, decision, seconds)
+            self.shadow = Shadow(self.checkpoint_id)
+        return parent
+
+    def learn_again(self, start: int, end: int) -> Learnt:
+        """Learn a range that was refused or rolled back, with the state as it was before it, as a child of what is
+        promoted; does not promote it. The trainer must be opened anew afterwards.
+
+        ValueError where part of it was learnt, or not yet passed over.
+        """
+        assert self.checkpoint_id is not None and self.model is not None
+        parent = self.registry.manifest(self.checkpoint_id)
+        twice = [each for each in parent.learnt if each.start < end and start < each.end]
+        if twice:
+            raise ValueError(f"[{start}, {end}) was learnt already, as part of [{twice[0].start}, {twice[0].end})")
+        if not 0 <= start < end <= self.state.offset:
+            raise ValueError(f"[{start}, {end}) is no range before offset {self.state.offset}, where learning stands")
+        self.state = state_at(self.registry, self.settings, self.log.log_id, start)
+        self.model.content = self.state.content
+        self.known_good, shadow = None, self.shadow
+        assert self.reference is not None
+        self.shadow, self.reference.model.content = Shadow(self.checkpoint_id), self.state.content
+        began = time.perf_counter()
+        self.catch_up(start)
+        parsed = parse(self.log.read(start, end), self.settings.kinds)
+        arrays = live.to_arrays(self.state, parsed, end)
+        metrics, verdict, decision, seconds = self._go_on(self.model, arrays, parsed.events.event_id)
+        self.shadow = shadow
+        before = self._write(start, end, metrics, decision)
+        seconds["all"] = time.perf_counter() - began
+        return Learnt(str(self.checkpoint_id), before, metrics, decision, verdict, seconds)
 
     def catch_up(self, offset: int) -> None:
         """Take what the log has up to an offset into the live state without learning it."""
@@ -118,7 +166,7 @@ class Trainer:
             live.update(self.state, parse(records, self.settings.kinds), records[-1].offset + 1)
         self.state.offset = offset
 
-    def _begin(self, arrays: EventArrays, end: int, progress: Progress) -> tuple[dict[str, dict[str, float]], Gate]:
+    def _begin(self, arrays: EventArrays, end: int, progress: Progress) -> tuple[Metrics, Gate]:
         self.model = warmup.run(self.state, arrays, progress)
         self.state.offset = end
         self.reference = Reference(self.model.copy(), storage.copy_counters(self.state))
@@ -128,20 +176,86 @@ class Trainer:
 
     def _go_on(
         self, model: Model, arrays: EventArrays, event_ids: Sequence[str]
-    ) -> tuple[dict[str, dict[str, float]], Gate, dict[str, float]]:
+    ) -> tuple[Metrics, Verdict, Gate, dict[str, float]]:
         began = time.perf_counter()
+        index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
+        tested = prequential.run(model, self.reference, self.state, arrays, index, known_good=self.known_good)
+        scored = time.perf_counter()
+        verdict, system = self._look_back(tested)
+        assert self.model is not None
+        model = self.model  # the known-good one, after a drop
         material = gate.replayed(
             model, model.config.gate_events, np.random.default_rng((model.config.seed, model.row_steps))
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
-        done = cycle.run(model, self.reference, self.state, arrays, index)
+        cycle.learn(model, self.state, arrays, tested.candidates[system])
         learnt = time.perf_counter()
         after = gate.losses(model, material)
         decision = gate.judge(before, after, gate.is_finite(model), arrays.item)
-        spent = {**done.seconds, "gate": gated - began + time.perf_counter() - learnt}
-        return prequential.figures(done.tested), decision, spent
+        spent = {"test": scored - began, "train": learnt - gated}
+        spent["gate"] = gated - scored + time.perf_counter() - learnt
+        return prequential.figures(tested), verdict, decision, spent
+
+    def _look_back(self, tested: Tested) -> tuple[Verdict, str]:
+        """Compare what is served with what is known to be good, and go back to that after a drop.
+
+        Returns the verdict and the system whose model goes on.
+        """
+        assert self.checkpoint_id is not None
+        shadow = self.shadow or self._begun_shadow()
+        system = "known_good" if "known_good" in tested.systems else "frozen_weights"
+        if self.checkpoint_id == shadow.known_good:
+            self.shadow, verdict = shadow, Verdict(False, 0.0, 0.0, 0)
+        else:
+            seen = compare(tested.systems["online"].ranks, tested.systems[system].ranks)
+            verdict = judge((*shadow.evidence, seen))
+            if verdict.dropped:
+                self._roll_back(shadow.known_good, verdict.reason)
+                return verdict, system
+            self.shadow = shadow.after(self.checkpoint_id, seen)
+        if self.shadow.known_good != shadow.known_good:
+            self.load_known_good()
+        self._keep_served()
+        return verdict, "online"
+
+    def _roll_back(self, known_good: str, reason: str) -> None:
+        self.registry.rollback(known_good, reason, given_up=self.checkpoint_id)
+        assert self.reference is not None
+        self.model = (self.known_good or self.reference.model).copy()
+        self.checkpoint_id, self.shadow = known_good, Shadow(known_good)
+
+    def _keep_served(self) -> None:
+        """What is served is about to change: keep it where it is what is known to be good."""
+        assert self.shadow is not None and self.model is not None
+        is_first = self.shadow.known_good == self.registry.pinned(FROZEN)
+        if self.shadow.known_good == self.checkpoint_id and self.known_good is None and not is_first:
+            self.known_good = self.model.copy()
+
+    def load_known_good(self) -> None:
+        """Bring the known-good checkpoint's weights into memory, unless the reference or the model are these."""
+        self.shadow = self.shadow or self._begun_shadow()
+        known_good, self.known_good = self.shadow.known_good, None
+        if known_good in (self.registry.pinned(FROZEN), self.checkpoint_id):
+            return
+        try:
+            self.known_good = checkpoint.load_model(self.registry, known_good)
+            self.known_good.content = self.state.content
+        except NoCheckpoint:  # a person rolled back to before it, and retention took it
+            self.shadow = self._begun_shadow()
+
+    def _begun_shadow(self) -> Shadow:
+        """Nothing is known but that the first one was good."""
+        return Shadow(self.registry.pinned(FROZEN) or str(self.checkpoint_id))
+
+
+def state_at(registry: Registry, settings: Settings, log_id: str, offset: int) -> LiveState:
+    """The newest kept live state of this log at or before an offset, else an empty one: the caller reads on."""
+    for checkpoint_id in reversed(registry.ids()):
+        manifest = registry.manifest(checkpoint_id)
+        if manifest.state is None and manifest.log_id == log_id and manifest.end <= offset:
+            return checkpoint.load_state(registry, checkpoint_id, settings.kinds)
+    return live.init(settings.train, settings.kinds)
 
 
 def load_reference(registry: Registry, promoted: str, state: LiveState) -> Reference:

@@ -5,7 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from rec_assets.cli.models import app
+from rec_assets.log import Draft, Log
 from rec_assets.registry import Registry
+from rec_assets.settings import Settings
+from rec_assets.tables import finish, ledger, warehouse, write
 
 ARRAYS = {"encoder": {"item": np.zeros((2, 2), np.float32)}}
 
@@ -92,3 +95,20 @@ def test_a_harmed_checkpoint_is_named(registry):
         result = _run(command, name)
         assert result.exit_code == 1
         assert "encoder.safetensors" in result.output
+
+
+def test_a_rollback_by_hand_is_in_the_ledger_at_once(registry, tmp_path):
+    settings = Settings()
+    with Log.open(settings.log_dir) as log, warehouse.connect(settings.warehouse_path) as con:
+        parent = None
+        for start in (0, 1):
+            log.append([Draft("event", b'{"user_id": "u", "item_id": "i", "event": "click"}')], "test")
+            write.write(con, log, start, start + 1, settings.kinds, "run")
+            name = registry.write("base", parent, start, start + 1, ARRAYS, log_id=log.log_id)
+            finish.trained(con, start, start + 1, name, {})
+            parent = registry.promote(name).id
+            finish.promoted(con, start, start + 1, name)
+    _run("rollback", "--reason", "worse")
+    with warehouse.connect(settings.warehouse_path) as con:
+        states = [(line.state, line.reason) for line in ledger.lines(con)]
+    assert states == [("promoted", None), ("skipped", "rolled back: worse")]

@@ -43,3 +43,25 @@ def test_a_range_one_batch_and_the_rest(settings):
     assert (manifest.watermark, manifest.learnt) == (800, [(0, 800)])
     assert "passed" in output
     assert "Nothing to learn" in run()
+
+
+def test_a_range_that_was_rolled_back_is_learnt_again(settings):
+    registry = Registry(settings.checkpoints_dir)
+    run("--to", "500")
+    run("--to-head")
+    [second, third, _last] = registry.ids()[1:]
+    registry.rollback(registry.ids()[0])
+    run("--from", "700")
+    assert registry.manifest(registry.promoted()).learnt == [(0, 500), (700, 800)]
+    run("--range", "600:700")
+    manifest = registry.manifest(registry.promoted())
+    assert (manifest.learnt, manifest.watermark) == ([(0, 500), (600, 800)], 800)
+    assert second not in registry.ancestors(manifest.id) and third not in registry.ancestors(manifest.id)
+    for wrong in ("600:700", "450:550", "800:900", "a:b"):
+        assert CliRunner().invoke(app, ["--range", wrong]).exit_code != 0
+    run("--range", "500:600")
+    with Log.open(settings.log_dir) as log:
+        row = {"user_id": "u1", "item_id": "i1", "event": "click", "occurred_at": 2e9}
+        log.append([Draft("event", json.dumps(row).encode())], "test")
+    run("--to-head")
+    assert registry.manifest(registry.promoted()).learnt == [(0, 801)]
