@@ -4,15 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rec_assets.log.record import Record
+from rec_assets.log.record import ERASED, FORGET, Record
 from rec_assets.settings import Kind
 from rec_assets.validation import InvalidEvent, printable, read_event, read_item, read_user
 
-__all__ = ["Events", "InvalidEvent", "Items", "Parsed", "Rejected", "Users", "check", "parse", "printable"]
+__all__ = ["Erasures", "Events", "InvalidEvent", "Items", "Parsed", "Rejected", "Users", "check", "parse", "printable"]
+
+
+_TIMES = ("occurred_at", "received_at")
+
+
+_DTYPES = {NDArray[np.int64]: np.int64, NDArray[np.float64]: np.float64, NDArray[np.bool_]: np.bool_}
+
+
+def _column(kind: Any, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
+    if kind in _DTYPES:
+        return np.array(values, _DTYPES[kind])
+    return values if isinstance(values, list) else list(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +102,21 @@ class Rejected(Columns):
     rule: list[str]
 
 
+@dataclass(frozen=True, eq=False)
+class Erasures(Columns):
+    """People to be forgotten, and what is left of records that were theirs.
+
+    `user` is the digest of the one to forget, "" for a record that is left; `key` is theirs in the live state, -1 where
+    it is not known. Of a record that is left, `item_id` and `new_user` say what got its key by it.
+    """
+
+    user: list[str]
+    salt: list[str]
+    key: NDArray[np.int64]
+    item_id: list[str | None]
+    new_user: NDArray[np.bool_]
+
+
 class Parsed(NamedTuple):
     """What a range of the log says."""
 
@@ -96,6 +124,27 @@ class Parsed(NamedTuple):
     items: Items
     users: Users
     rejected: Rejected
+    erasures: Erasures = Erasures.of([])
+
+
+class _Forget(msgspec.Struct):
+    user: str
+    salt: str
+    key: int = -1
+
+
+class _Erased(msgspec.Struct):
+    item_id: str | None = None
+    new_user: bool = False
+
+
+def _erasure(kind: str, payload: bytes) -> tuple[Any, ...]:
+    """What a record of kind "forget" or "erased" says; raises msgspec.DecodeError for what this program never wrote."""
+    if kind == FORGET:
+        asked = msgspec.json.decode(payload, type=_Forget)
+        return asked.user, asked.salt, asked.key, None, False
+    left = msgspec.json.decode(payload, type=_Erased)
+    return "", "", -1, left.item_id, left.new_user
 
 
 def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
@@ -110,6 +159,7 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
     items: list[tuple[Any, ...]] = []
     users: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
+    erasures: list[tuple[Any, ...]] = []
     for offset, kind, source, _, received_at, record_id, payload in records:
         try:
             if kind == "event":
@@ -132,26 +182,18 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
                 items.append((offset, *read_item(payload)))
             elif kind == "user":
                 users.append((offset, *read_user(payload)))
+            elif kind in (FORGET, ERASED):
+                erasures.append((offset, *_erasure(kind, payload)))
         except InvalidEvent as error:
             rejected.append((offset, error.reason, error.field, error.value, error.rule))
-    return Parsed(Events.of_columns(columns), Items.of(items), Users.of(users), Rejected.of(rejected))
+    return Parsed(
+        Events.of_columns(columns), Items.of(items), Users.of(users), Rejected.of(rejected), Erasures.of(erasures)
+    )
 
 
 def check(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> None:
     """Raise InvalidEvent unless `parse` would accept this payload, received at `received_at` (µs, UTC), as an event."""
     read_event(payload, received_at, kinds)
-
-
-_TIMES = ("occurred_at", "received_at")
-
-
-_DTYPES = {NDArray[np.int64]: np.int64, NDArray[np.float64]: np.float64, NDArray[np.bool_]: np.bool_}
-
-
-def _column(kind: Any, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
-    if kind in _DTYPES:
-        return np.array(values, _DTYPES[kind])
-    return values if isinstance(values, list) else list(values)
 
 
 def _arrow(name: str, column: NDArray[Any] | list[Any]) -> pa.Array:

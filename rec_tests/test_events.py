@@ -175,9 +175,13 @@ def test_kinds_of_records_are_told_apart_and_lists_passed_over():
         record({"item_id": "i"}, "item", 1),
         record({"user_id": "u"}, "user", 2),
         record({}, "list", 3),
+        record({"user": "digest", "salt": "s", "key": 7}, "forget", 4),
+        record({"item_id": "i", "new_user": True}, "erased", 5),
     ]
     found = parse(records, KINDS)
-    assert [columns.offset.tolist() for columns in found] == [[0], [1], [2], []]
+    assert [columns.offset.tolist() for columns in found] == [[0], [1], [2], [], [4, 5]]
+    assert (found.erasures.user, found.erasures.item_id) == (["digest", ""], [None, "i"])
+    assert (found.erasures.key.tolist(), found.erasures.new_user.tolist()) == ([7, -1], [False, True])
 
 
 def test_items_keep_what_else_is_said_of_them():

@@ -25,7 +25,7 @@ def stat() -> None:
     with _log() as log:
         for name, value in log.stat().items():
             shown = _time(value) if name.endswith("_at") and value is not None else value
-            typer.echo(f"{name:<17}{'–' if shown is None else f'{shown:,}' if isinstance(shown, int) else shown}")
+            typer.echo(f"{name:<20}{'–' if shown is None else f'{shown:,}' if isinstance(shown, int) else shown}")
 
 
 @app.command()

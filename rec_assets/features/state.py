@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.features import content, counters, rings, rows
+from rec_assets.features import content, counters, erasure, rings, rows
 from rec_assets.features.content import Content
 from rec_assets.features.counters import SEEN_BITS, Counters
 from rec_assets.features.idmap import IdMap
@@ -17,7 +17,7 @@ from rec_assets.features.rows import Rows
 from rec_assets.settings import Kind, TrainConfig
 
 if TYPE_CHECKING:
-    from rec_assets.events import Parsed
+    from rec_assets.events import Erasures, Parsed
 
 
 class Description(NamedTuple):
@@ -27,6 +27,13 @@ class Description(NamedTuple):
     item: int
     title: str | None
     categories: Sequence[str]
+
+
+class Forgotten(NamedTuple):
+    """A user who is forgotten before event number `before` of a batch; who comes again has another key."""
+
+    before: int
+    user: int
 
 
 class EventArrays(NamedTuple):
@@ -42,6 +49,7 @@ class EventArrays(NamedTuple):
     excluded: npt.NDArray[np.bool_]  # [n] taken into the state, but neither scored nor learnt from
     descriptions: Sequence[Description]
     end: int  # offset behind the batch
+    forgotten: Sequence[Forgotten] = ()
 
 
 @dataclass
@@ -81,16 +89,23 @@ def fit(state: LiveState) -> None:
 
 def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
     """The accepted records of [state.offset, end) by key; new ids get their keys in the order of the log."""
-    events, items = parsed.events, parsed.items
-    n, described, descriptions = len(events), 0, []
-    user, item = np.empty(n, np.int32), np.full(n, -1, np.int32)
-    # One merge of the two, so that keys do not depend on where the stream was cut into batches.
-    offsets = [*events.offset.tolist(), np.inf]
+    events, items, erasures = parsed.events, parsed.items, parsed.erasures
+    n, descriptions, forgotten = len(events), [], []
+    user, item, excluded = np.empty(n, np.int32), np.full(n, -1, np.int32), np.zeros(n, np.bool_)
+    # One merge of all, so that keys do not depend on where the stream was cut into batches.
+    others = [(offset, 0, row) for row, offset in enumerate(items.offset.tolist())]
+    others = sorted([*others, *((offset, 1, row) for row, offset in enumerate(erasures.offset.tolist()))])
+    offsets, done = [*events.offset.tolist(), np.inf], 0
     for i, offset in enumerate(offsets):
-        while described < len(items) and items.offset[described] < offset:
-            key = state.items.assign(items.item_id[described])
-            descriptions.append(Description(i, key, items.title[described], items.categories[described]))
-            described += 1
+        while done < len(others) and others[done][0] < offset:
+            _, is_erasure, row = others[done]
+            done += 1
+            if not is_erasure:
+                key = state.items.assign(items.item_id[row])
+                descriptions.append(Description(i, key, items.title[row], items.categories[row]))
+            elif (key := _erase(state, erasures, row)) >= 0:
+                forgotten.append(Forgotten(i, key))
+                excluded[:i] |= user[:i] == key  # nothing is learnt from who is forgotten before the batch ends
         if i < n:
             user[i] = state.users.assign(events.user_id[i])
             item_id = events.item_id[i]
@@ -107,10 +122,23 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
         weight=weight,
         target=np.array([kind.target for kind in kinds], np.bool_) & (weight > 0) & (item >= 0),
         time=events.occurred_at / 1e6,
-        excluded=np.zeros(n, np.bool_),
+        excluded=excluded,
         descriptions=descriptions,
         end=end,
+        forgotten=forgotten,
     )
+
+
+def _erase(state: LiveState, erasures: "Erasures", row: int) -> int:
+    """The key of the user who is to be forgotten, -1 for none. What is left of a record gives its keys away again."""
+    if erasures.user[row]:
+        return state.users.forget(erasures.user[row], erasures.salt[row], int(erasures.key[row]))
+    if erasures.new_user[row]:
+        state.users.skip()
+    item_id = erasures.item_id[row]
+    if item_id is not None:
+        state.items.assign(item_id)
+    return -1
 
 
 @kernel
@@ -150,7 +178,19 @@ def _take(
 
 
 def take(state: LiveState, arrays: EventArrays, start: int, end: int) -> None:
-    """Take events [start, end) of a batch into the histories and counters, in place."""
+    """Take events [start, end) of a batch into the histories and counters, in place.
+
+    Who is forgotten in between, or right before event `end`, is forgotten there.
+    """
+    for before, user in arrays.forgotten:
+        if start <= before <= end:
+            _take_events(state, arrays, start, before)
+            erasure.clear(state, user)
+            start = before
+    _take_events(state, arrays, start, end)
+
+
+def _take_events(state: LiveState, arrays: EventArrays, start: int, end: int) -> None:
     if start < end:
         state.clock = max(state.clock, float(arrays.time[start:end].max()))
     while start < end:

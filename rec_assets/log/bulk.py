@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from rec_assets.log import segments
+from rec_assets.log.erased_ids import ErasedIds
 from rec_assets.log.ids import hashes
 from rec_assets.log.record import Draft, identify
 from rec_assets.log.segments import SegmentReader, Written
@@ -88,7 +89,11 @@ def _known(tail: Tail, files: SegmentReader, written: Written, since: int) -> se
         own = files.event_ids(segment, [row for _, row in hits])
         pairs = [(i, int(written.ids.rows[place])) for i, (place, _) in enumerate(hits)]
         known |= _equal(files, written, pairs, own)
-    return known
+    erased = ErasedIds(tail)
+    near = written.ids.rows[erased.rows(written.ids.hashes)].tolist()
+    own = files.event_ids(_placed(written), near)
+    there = erased.find(own)
+    return known | {row for row, event_id in zip(near, own, strict=True) if event_id in there}
 
 
 def _equal(files: SegmentReader, written: Written, pairs: list[tuple[int, int]], event_ids: list[str]) -> set[int]:

@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 
-from rec_assets.log import bulk, compaction, segments, verification
+from rec_assets.log import bulk, compaction, erasure, segments, verification
+from rec_assets.log.erased_ids import ErasedIds
 from rec_assets.log.record import LIST, Draft, Record, identify
 from rec_assets.log.segments import SegmentReader
 from rec_assets.log.tail import DamagedLog, Segment, Tail
@@ -28,6 +29,7 @@ class Log:
         self.log_id: str = tail.meta["log_id"]
         self._segments: list[Segment] = []
         self._generation = 0
+        self._erased: ErasedIds | None = None
 
     @classmethod
     def open(cls, directory: Path, create: bool = True) -> Self:
@@ -148,6 +150,15 @@ class Log:
         """
         return compaction.compact(self.tail, self.files, keep_tail)
 
+    def find(self, user_id: str, before: int | None = None) -> list[Record]:
+        """All records of a user, below the offset `before`: reads all of the log."""
+        end = self.head() if before is None else before
+        return self._while_files_change(lambda: list(erasure.find(self.tail, self.files, user_id, end)))
+
+    def erase(self, records: Sequence[Record], left: erasure.Left, forget_offset: int) -> erasure.Rewritten:
+        """Erase records that `find` gave, but for what is `left`. Killed, it can be called again for the rest."""
+        return erasure.erase(self.tail, self.files, records, left, forget_offset, time.time_ns() // 1_000)
+
     def _while_files_change(self, look: Callable[[], T]) -> T:
         """What a look into segments gives, repeated where a compaction has just replaced a file."""
         while True:
@@ -198,8 +209,11 @@ class Log:
         if (generation := self.tail.head().generation) != self._generation:
             self._segments, self._generation = self.tail.segments(), generation
             self.files.keep({segment.name for segment in self._segments})
+            self._erased = ErasedIds(self.tail)
         if self._segments and len(known) < len(event_ids):
             known |= self.files.find(self._segments, [event_id for event_id in event_ids if event_id not in known])
+        if self._erased is not None and len(known) < len(event_ids):
+            known |= self._erased.find([event_id for event_id in event_ids if event_id not in known])
         return known
 
     def _counted(self, offset: int) -> int:

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 NUMBER_DIGITS = 14  # decimal, of a position that is a row number
 LIST = "list"  # a served list: kept, never asked a micro-batch for
+FORGET = "forget"  # a person is to be forgotten: payload {user: a digest, salt, key: their key in the live state or -1}
+ERASED = "erased"  # what was a record of theirs; payload {item_id: only if nothing named it before, new_user: likewise}
 
 
 class Record(NamedTuple):
@@ -41,6 +43,11 @@ def identify(draft: Draft, source: str) -> str:
     if draft.source_position is not None:
         return position_id(source, draft.source_position)
     return uuid.uuid4().hex
+
+
+def digest_of(user_id: str, salt: str) -> str:
+    """What stands for a forgotten user_id, 32 hex digits: it can be recognised by whoever has the id, not read."""
+    return hashlib.blake2b(user_id.encode(), key=salt.encode(), digest_size=16).hexdigest()
 
 
 def position_id(source: str, position: str) -> str:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from rec_assets import durable
 from rec_assets.log.block import Block
 from rec_assets.log.ids import IdIndex, hashes
-from rec_assets.log.record import LIST
+from rec_assets.log.record import LIST, Record
 from rec_assets.log.tail import DamagedLog, Segment
 
 GROUP_ROWS = 10_000
@@ -137,6 +137,25 @@ def delete_orphans(directory: Path, names: set[str]) -> list[str]:
     return orphans
 
 
+KEPT = ("source", "received_at")  # columns of an erased row that stay
+
+
+def _erased(table: pa.Table, rows: Mapping[int, tuple[str, str, bytes]]) -> pa.Table:
+    """The table with these rows erased, column by column: whatever columns there are."""
+    mask = np.zeros(table.num_rows, np.bool_)
+    mask[list(rows)] = True
+    order = [rows[row] for row in sorted(rows)]
+    new = {name: [row[place] for row in order] for place, name in enumerate(("kind", "event_id", "payload"))}
+    columns = []
+    for field in table.schema:
+        column = table.column(field.name)
+        if field.name not in KEPT:
+            values = pa.array(new.get(field.name, [None] * len(order)), field.type)
+            column = pc.replace_with_mask(column.combine_chunks(), mask, values)
+        columns.append(column)
+    return pa.table(columns, schema=table.schema)
+
+
 class SegmentReader:
     """Reads segments, keeping the newest few files and all indexes open; for one thread at a time."""
 
@@ -158,6 +177,34 @@ class SegmentReader:
                 kept = [place not in without for place in range(first, first + table.num_rows)]
                 table = table.filter(pa.array(kept))
             yield table
+
+    def naming(self, segment: Segment, user_id: str, needle: bytes) -> Iterator[tuple[Record, str | None]]:
+        """The records that may be a user's, with the user_id they were stored with: those of that user_id, and those
+        whose payload has the bytes `needle` or an escape, behind which it may hide.
+        """
+        start = segment.start
+        for table in self.tables(segment):
+            mask = pc.fill_null(pc.equal(table.column("user_id"), user_id), False)
+            for pattern in (needle, b"\\"):
+                mask = pc.or_(mask, pc.fill_null(pc.match_substring(table.column("payload"), pattern), False))
+            found = np.flatnonzero(mask.to_numpy())
+            taken = table.take(found)
+            for row, record, owner in zip(found, Block(taken, 0), taken.column("user_id").to_pylist(), strict=True):
+                yield record._replace(offset=start + int(row)), owner
+            start += table.num_rows
+
+    def rewrite(self, segment: Segment, rows: Mapping[int, tuple[str, str, bytes]]) -> Written:
+        """The same segment under a new name, in which these rows have another kind, event_id and payload, and nothing
+        else but their source and received_at.
+        """
+        return write(self.directory, self._erased(segment, rows))
+
+    def _erased(self, segment: Segment, rows: Mapping[int, tuple[str, str, bytes]]) -> Iterator[pa.Table]:
+        start = 0
+        for table in self.tables(segment):
+            inside = {row - start: rows[row] for row in rows if start <= row < start + table.num_rows}
+            yield _erased(table, inside) if inside else table
+            start += table.num_rows
 
     def event_ids(self, segment: Segment, rows: Sequence[int]) -> list[str]:
         """The event_ids of some rows, each row group read once."""

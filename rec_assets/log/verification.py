@@ -19,6 +19,7 @@ def stat(tail: Tail, files: SegmentReader) -> dict[str, Any]:
         first, last = tail.con.execute("select min(log_offset), max(received_at) from records").fetchone()
         rows = tail.con.execute("select count(*) from records").fetchone()[0]
         sources = tail.con.execute("select count(*) from positions").fetchone()[0]
+        erased, rewritten = (_rows(tail, table) for table in ("erased", "rewritten"))
     names = [
         path
         for segment in listed
@@ -37,8 +38,17 @@ def stat(tail: Tail, files: SegmentReader) -> dict[str, Any]:
         "tail_start": first,
         "tail_bytes": tail.path.stat().st_size,
         "positions": sources,
+        "erased_records": erased,
+        "rewritten_segments": rewritten,
         "last_received_at": last,
     }
+
+
+def _rows(tail: Tail, table: str) -> int:
+    """0 for a table that the log has not: it is made by the first erasure."""
+    if tail.con.execute("select 1 from sqlite_master where name = ?", (table,)).fetchone() is None:
+        return 0
+    return int(tail.con.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608 - names of our own
 
 
 def verify(tail: Tail, files: SegmentReader) -> list[str]:

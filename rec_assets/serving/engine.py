@@ -17,6 +17,7 @@ from rec_assets.events import parse
 from rec_assets.features import histories, rings
 from rec_assets.features import state as live
 from rec_assets.features.histories import Windows
+from rec_assets.features.idmap import FORGOTTEN
 from rec_assets.features.state import LiveState
 from rec_assets.log import Log, Record
 from rec_assets.models.compile import bucket
@@ -72,7 +73,7 @@ class Engine:
         """Make the first lists, so that none has to wait for what is done once."""
         self.prepare()
         served = self.served
-        users = served.state.users.ids[-1:]
+        users = [user for user in served.state.users.ids[-1:] if user != FORGOTTEN]
         for wish in (Recommend(history_item_ids=[]), *(Recommend(user_id=user) for user in users)):
             self.recommend(wish)
 
@@ -166,6 +167,7 @@ class Engine:
         """Some users, at random, with the number of their events that are kept."""
         state = self.served.state
         keys = random.sample(range(len(state.users)), min(limit, len(state.users)))
+        keys = [key for key in keys if state.users.ids[key] != FORGOTTEN]
         return [{"user_id": state.users.ids[key], "events": int(state.histories.count[key])} for key in sorted(keys)]
 
     def history(self, user_id: str, limit: int) -> list[dict[str, object]]:

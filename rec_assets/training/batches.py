@@ -20,6 +20,7 @@ def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
     """
     last = end == len(arrays.user)
     inside = [row for row in arrays.descriptions if start <= row.before < end or (last and row.before >= end)]
+    forgotten = [each for each in arrays.forgotten if start <= each.before < end or (last and each.before >= end)]
     return arrays._replace(
         user=arrays.user[start:end],
         item=arrays.item[start:end],
@@ -28,6 +29,7 @@ def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
         time=arrays.time[start:end],
         excluded=arrays.excluded[start:end],
         descriptions=[row._replace(before=row.before - start) for row in inside],
+        forgotten=[each._replace(before=each.before - start) for each in forgotten],
     )
 
 
@@ -49,7 +51,8 @@ def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stret
         own = items.shape[1] - min(int(kept[row]), window + 1 + fresh)
         for behind, targets in runs(excluded[row][len(excluded[row]) - fresh :]):
             past = items.shape[1] - behind
-            parts.append(stretches.cut(items[row, own:past], times[row, own:past], targets, window, size))
+            known = items[row, own:past], times[row, own:past]
+            parts.append(stretches.cut(int(users[row]), *known, targets, window, size))
     return stretches.join(parts, window)
 
 

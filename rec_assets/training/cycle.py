@@ -36,19 +36,21 @@ def run(
     began = time.perf_counter()
     tested = prequential.run(model, reference, state, arrays, index, systems)
     scored = time.perf_counter()
-    losses = learn(model, state, arrays, tested.candidates["online"])
+    losses = learn(model, state, arrays, tested.places, tested.candidates["online"])
     return Cycle(tested, losses, {"test": scored - began, "train": time.perf_counter() - scored})
 
 
-def learn(model: Model, state: LiveState, arrays: EventArrays, candidates: Candidates) -> dict[str, float]:
-    """Learn a batch that the state has taken in; what its tested events chose from are the ranker's examples, mixed
-    with as many replayed.
+def learn(
+    model: Model, state: LiveState, arrays: EventArrays, places: npt.NDArray[np.int64], candidates: Candidates
+) -> dict[str, float]:
+    """Learn a batch that the state has taken in; what its tested events, at `places` of it, chose from are the ranker's
+    examples, mixed with as many replayed.
     """
     config = model.config
     rng = np.random.default_rng((config.seed, model.row_steps, model.events))
     fresh = batches.fresh_stretches(state, arrays, config.window)
     losses = {"encoder": batches.learn_encoder(model, fresh, config.update_passes, rng)}
-    chosen = examples.standardise(examples.thin(candidates, rng), model.scaling)
+    chosen = examples.standardise(examples.thin(candidates, arrays.user[places], rng), model.scaling)
     mixed = examples.join([chosen, model.replay.some_examples(len(chosen.target), rng)])
     rate = (config.ranker_update_rate, config.ranker_update_rate)
     losses["ranker"] = online.learn_examples(model, mixed, rate, rng)

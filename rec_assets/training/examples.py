@@ -20,6 +20,7 @@ class Choices(NamedTuple):
     context: npt.NDArray[np.float32]  # [n, K]
     correction: npt.NDArray[np.float32]  # [n, KEPT] log of how many candidates one stands for, -inf on padding
     target: npt.NDArray[np.int32]  # [n] column of the chosen one
+    user: npt.NDArray[np.int32]  # [n] key of who chose
 
 
 class Examples(NamedTuple):
@@ -29,10 +30,13 @@ class Examples(NamedTuple):
     context: npt.NDArray[np.int8]  # [n, K]
     correction: npt.NDArray[np.float32]  # [n, KEPT]
     target: npt.NDArray[np.int32]  # [n]
+    user: npt.NDArray[np.int32]  # [n] key of whose it is, so that it can be forgotten
 
     def take(self, index: npt.NDArray[np.int64]) -> "Examples":
         """Those of an index."""
-        return Examples(self.features[index], self.context[index], self.correction[index], self.target[index])
+        return Examples(
+            self.features[index], self.context[index], self.correction[index], self.target[index], self.user[index]
+        )
 
 
 def empty(features: int, context: int) -> Examples:
@@ -42,11 +46,12 @@ def empty(features: int, context: int) -> Examples:
         np.empty((0, context), np.int8),
         np.empty((0, KEPT), np.float32),
         np.empty(0, np.int32),
+        np.empty(0, np.int32),
     )
 
 
-def thin(candidates: Candidates, rng: np.random.Generator) -> Choices:
-    """Choices from candidates; events whose item is none of them are left out.
+def thin(candidates: Candidates, users: npt.NDArray[np.int32], rng: np.random.Generator) -> Choices:
+    """Choices from candidates of users [n]; events whose item is none of them are left out.
 
     The softmax over what is kept estimates the one over all: a candidate that was drawn stands for those that were
     not.
@@ -72,6 +77,7 @@ def thin(candidates: Candidates, rng: np.random.Generator) -> Choices:
         candidates.context[events],
         np.pad(correction, ((0, 0), (0, padding)), constant_values=-np.inf),
         np.zeros(count, np.int32),
+        users[events].astype(np.int32),
     )
 
 
@@ -93,7 +99,7 @@ def standardise(choices: Choices, scaling: ranker.Scaling) -> Examples:
     """Examples of these choices."""
     features = (choices.features - np.asarray(scaling.feature_mean)) * np.asarray(scaling.feature_scale)
     context = (choices.context - np.asarray(scaling.context_mean)) * np.asarray(scaling.context_scale)
-    return Examples(_levels(features), _levels(context), choices.correction, choices.target)
+    return Examples(_levels(features), _levels(context), choices.correction, choices.target, choices.user)
 
 
 def _levels(x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
@@ -108,6 +114,7 @@ def join(parts: list[Examples]) -> Examples:
         np.concatenate([part.context for part in parts]),
         np.concatenate([part.correction for part in parts]),
         np.concatenate([part.target for part in parts]),
+        np.concatenate([part.user for part in parts]),
     )
 
 

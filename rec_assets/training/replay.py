@@ -1,5 +1,6 @@
 """A bounded, even sample of all that was learnt from, kept with the checkpoint against forgetting and for the gate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +34,19 @@ class Replay:
         self.examples = reservoir(self.examples, new, self.offered_examples, EXAMPLES, rng)
         self.offered_examples += len(new.target)
 
+    def forget(self, users: Sequence[int]) -> dict[str, int]:
+        """Take out what is of these users, by key; returns how much was.
+
+        Others' material stands in its place, twice then, so that the sample stays as long as what was offered says.
+        """
+        if not len(users):
+            return {}
+        self.stretches, stretches = _without(self.stretches, users)
+        self.examples, examples = _without(self.examples, users)
+        self.offered_stretches *= len(self.stretches.first) > 0
+        self.offered_examples *= len(self.examples.target) > 0
+        return {"stretches": stretches, "examples": examples}
+
     def some_stretches(self, number: int, rng: np.random.Generator) -> Stretches:
         """At most `number` different ones, by chance."""
         return self.stretches.take(rng.permutation(len(self.stretches.first))[:number])
@@ -50,9 +64,21 @@ class Replay:
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray]) -> "Replay":
         """The sample that `to_arrays` was taken from."""
+        for part, count in (("stretches", "first"), ("examples", "target")):  # those of old do not say whose they are
+            arrays.setdefault(f"{part}.user", np.full(len(arrays[f"{part}.{count}"]), -1, np.int32))
         stretches = Stretches(*(arrays[f"stretches.{name}"] for name in Stretches._fields))
         examples = Examples(*(arrays[f"examples.{name}"] for name in Examples._fields))
         return cls(stretches, examples, *arrays["offered"].tolist())
+
+
+def _without(kept: Sample, users: Sequence[int]) -> tuple[Sample, int]:
+    theirs = np.isin(kept.user, users)
+    others = np.flatnonzero(~theirs)
+    if not len(others):
+        return kept.take(others), int(theirs.sum())
+    index = np.arange(len(theirs))
+    index[theirs] = others[np.arange(int(theirs.sum())) % len(others)]
+    return kept.take(index), int(theirs.sum())
 
 
 def reservoir(kept: Sample, new: Sample, offered: int, size: int, rng: np.random.Generator) -> Sample:

@@ -21,10 +21,11 @@ class Stretches(NamedTuple):
     first: npt.NDArray[
         np.int32
     ]  # [n] the first column, from 1, that is to be predicted; what is before it is known only
+    user: npt.NDArray[np.int32]  # [n] key of whose it is, so that it can be forgotten
 
     def take(self, index: npt.NDArray[np.int64]) -> "Stretches":
         """Those of an index."""
-        return Stretches(self.items[index], self.times[index], self.first[index])
+        return Stretches(self.items[index], self.times[index], self.first[index], self.user[index])
 
     def targets(self) -> int:
         """How many events are to be predicted."""
@@ -33,7 +34,8 @@ class Stretches(NamedTuple):
 
 def empty(window: int) -> Stretches:
     """No stretches."""
-    return Stretches(np.empty((0, window + 1), np.int32), np.empty((0, window + 1)), np.empty(0, np.int32))
+    nobody = np.empty(0, np.int32)
+    return Stretches(np.empty((0, window + 1), np.int32), np.empty((0, window + 1)), nobody, nobody)
 
 
 def join(parts: list[Stretches], window: int) -> Stretches:
@@ -43,11 +45,18 @@ def join(parts: list[Stretches], window: int) -> Stretches:
         np.concatenate([part.items for part in parts]),
         np.concatenate([part.times for part in parts]),
         np.concatenate([part.first for part in parts]),
+        np.concatenate([part.user for part in parts]),
     )
 
 
 def cut(
-    items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], fresh: int, window: int, size: int, offset: int = 0
+    user: int,
+    items: npt.NDArray[np.int32],
+    times: npt.NDArray[np.float64],
+    fresh: int,
+    window: int,
+    size: int,
+    offset: int = 0,
 ) -> Stretches:
     """Cut one user's history [m], oldest first, so that each of its newest `fresh` events is predicted exactly once.
 
@@ -59,7 +68,10 @@ def cut(
     ends = np.minimum(ends[: np.searchsorted(ends, count) + 1], count)
     firsts = np.concatenate([[start], ends[:-1]])
     stretches = Stretches(
-        np.full((len(ends), window + 1), -1, np.int32), np.zeros((len(ends), window + 1)), np.zeros(len(ends), np.int32)
+        np.full((len(ends), window + 1), -1, np.int32),
+        np.zeros((len(ends), window + 1)),
+        np.zeros(len(ends), np.int32),
+        np.full(len(ends), user, np.int32),
     )
     for row, (low, high) in enumerate(zip(firsts.tolist(), ends.tolist(), strict=True)):
         known = min(high, window + 1)
@@ -83,7 +95,7 @@ def from_events(
     for low, high in itertools.pairwise(bounds.tolist()):
         chosen = order[low:high]
         offset = int(rng.integers(window)) if len(chosen) > window else 0
-        parts.append(cut(items[chosen], times[chosen], len(chosen), window, window, offset))
+        parts.append(cut(int(users[chosen[0]]), items[chosen], times[chosen], len(chosen), window, window, offset))
     together = join(parts, window)
     return together.take(rng.permutation(len(together.first)))
 

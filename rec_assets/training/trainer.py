@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.events import parse
+from rec_assets.features import erasure, storage
 from rec_assets.features import state as live
-from rec_assets.features import storage
 from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
@@ -102,7 +102,7 @@ class Trainer:
         parsed = parse(self.log.read(start, end), self.settings.kinds)
         seconds = {"read": time.perf_counter() - began}
         arrays = live.to_arrays(self.state, parsed, end)
-        arrays = arrays._replace(excluded=np.isin(parsed.events.offset, excluded))
+        arrays = arrays._replace(excluded=arrays.excluded | np.isin(parsed.events.offset, excluded))
         verdict = Verdict(False, 0.0, 0.0, 0)
         if self.model is None:
             metrics, decision = self._begin(arrays, end, progress)
@@ -163,8 +163,19 @@ class Trainer:
     def catch_up(self, offset: int) -> None:
         """Take what the log has up to an offset into the live state without learning it."""
         for records in self.log.batches(self.state.offset, offset, READ_ROWS):
-            live.update(self.state, parse(records, self.settings.kinds), records[-1].offset + 1)
+            arrays = live.to_arrays(self.state, parse(records, self.settings.kinds), records[-1].offset + 1)
+            live.take_all(self.state, arrays)
+            self.forget([user for _, user in arrays.forgotten])
         self.state.offset = offset
+
+    def forget(self, users: Sequence[int]) -> None:
+        """Forget users, by key, beside the live state, which has forgotten them already."""
+        for model in (self.model, self.known_good):
+            if model is not None:
+                model.replay.forget(users)
+        if self.reference is not None:
+            for user in users:
+                erasure.clear_counters(self.reference.counters, user)
 
     def _begin(self, arrays: EventArrays, end: int, progress: Progress) -> tuple[Metrics, Gate]:
         self.model = warmup.run(self.state, arrays, progress)
@@ -180,6 +191,7 @@ class Trainer:
         began = time.perf_counter()
         index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
         tested = prequential.run(model, self.reference, self.state, arrays, index, known_good=self.known_good)
+        self.forget([user for _, user in arrays.forgotten])
         scored = time.perf_counter()
         verdict, system = self._look_back(tested)
         assert self.model is not None
@@ -189,7 +201,7 @@ class Trainer:
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        cycle.learn(model, self.state, arrays, tested.candidates[system])
+        cycle.learn(model, self.state, arrays, tested.places, tested.candidates[system])
         learnt = time.perf_counter()
         after = gate.losses(model, material)
         decision = gate.judge(before, after, gate.is_finite(model), arrays.item)

@@ -10,7 +10,7 @@ def predicted(found):
     """Every (item, time) that is a target, in order."""
     return [
         (int(item), time)
-        for items, times, first in zip(*found, strict=True)
+        for items, times, first, _ in zip(*found, strict=True)
         for item, time in zip(items[first:], times[first:], strict=True)
     ]
 
@@ -19,14 +19,14 @@ def predicted(found):
 @pytest.mark.parametrize(("count", "fresh"), [(1, 1), (5, 5), (9, 2), (40, 40), (40, 13), (40, 1)])
 def test_each_fresh_event_is_predicted_once(count, fresh, offset):
     items, times = np.arange(count, dtype=np.int32), np.arange(count) * 10.0
-    found = stretches.cut(items, times, fresh, WINDOW, 4, offset)
+    found = stretches.cut(3, items, times, fresh, WINDOW, 4, offset)
     assert predicted(found) == [(i, i * 10.0) for i in range(count - fresh, count)]
     assert found.targets() == fresh
 
 
 def test_a_stretch_knows_what_came_before_it():
     items, times = np.arange(20, dtype=np.int32), np.arange(20.0)
-    found = stretches.cut(items, times, 2, WINDOW, 4)
+    found = stretches.cut(3, items, times, 2, WINDOW, 4)
     assert found.items.tolist() == [list(range(11, 20))]
     assert found.first.tolist() == [WINDOW + 1 - 2]
 
