@@ -10,6 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from rec_assets.settings import Kind
 
@@ -22,6 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
 EARLIEST_US = -25_567 * DAY_US  # 1900-01-01
 SHOWN_CHARACTERS = 120
+CONTROL = r"[\x{0}-\x{1f}\x{7f}-\x{9f}]"  # as RE2 reads it
 
 
 class InvalidEvent(ValueError):
@@ -104,6 +109,41 @@ def read_event(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> E
         context = None if context == "null" else context
         return event_id, user, item, event, value, at, request, context, row.occurred_at is not None
     return _event_by_field(payload, received_at, kinds)
+
+
+def plain_events(table: pa.Table, kinds: Mapping[str, Kind]) -> NDArray[np.bool_]:
+    """Which rows of a table of segments.SCHEMA are events in typed columns that `read_event` would accept as payloads.
+
+    Looks at whole columns. What it does not take is for `read_event` to judge.
+    """
+    received_at = table.column("received_at").to_numpy()
+    plain = np.array(pc.and_(pc.equal(table.column("kind"), "event"), pc.is_null(table.column("payload"))))
+    plain &= np.array(pc.is_valid(table.column("user_id")))
+    for name in ("user_id", "item_id", "event_id", "request_id"):
+        plain &= _plain_ids(table.column(name))
+    known = pc.fill_null(pc.index_in(table.column("event"), pa.array(list(kinds), pa.string())), -1).to_numpy()
+    plain &= known >= 0
+    value, kind = table.column("value"), list(kinds.values())
+    if value.null_count < len(value):
+        least = np.array([-math.inf if each.least is None else each.least for each in kind])[known]
+        most = np.array([math.inf if each.most is None else each.most for each in kind])[known]
+        number = value.to_numpy()  # NaN where it is null
+        plain &= np.array(pc.is_null(value)) | (np.isfinite(number) & (number >= least) & (number <= most))
+    at = pc.fill_null(table.column("occurred_at"), pa.scalar(0, pa.int64())).to_numpy()
+    plain &= (at >= EARLIEST_US) & (at <= received_at + DAY_US)
+    more = table.column("more")
+    if more.null_count < len(more):
+        odd = pc.or_(pc.match_substring(more, '"context"'), pc.greater(pc.binary_length(more), CONTEXT_BYTES))
+        plain &= ~np.array(pc.fill_null(odd, False))
+    return np.asarray(plain, np.bool_)
+
+
+def _plain_ids(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    if column.null_count == len(column):
+        return np.ones(len(column), np.bool_)
+    length = pc.utf8_length(column)
+    wrong = pc.or_(pc.or_(pc.less(length, 1), pc.greater(length, ID_LENGTH)), pc.match_substring_regex(column, CONTROL))
+    return ~np.array(pc.fill_null(wrong, False))
 
 
 def _event_by_field(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> Event:

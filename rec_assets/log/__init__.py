@@ -2,7 +2,7 @@
 
 from rec_assets.durable import NewerFormat
 from rec_assets.log.log import Log
-from rec_assets.log.record import LIST, Draft, Record, identify, position_id
+from rec_assets.log.record import LIST, Draft, Record, identify, position_id, position_ids
 from rec_assets.log.tail import FORMAT_VERSION, DamagedLog, NoLog
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Record",
     "identify",
     "position_id",
+    "position_ids",
 ]

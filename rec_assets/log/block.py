@@ -1,11 +1,13 @@
 """A range of a segment: columns for who takes whole columns, records for who takes one after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from rec_assets.log.record import Record
 
@@ -25,17 +27,19 @@ class Block(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         """The records."""
-        for offset, row in enumerate(self.table.to_pylist(), self.start):
-            payload = payload_of(row) if row["payload"] is None else row["payload"]
-            yield Record(
-                offset,
-                row["kind"],
-                row["source"],
-                row["source_position"],
-                row["received_at"],
-                row["event_id"],
-                payload,
-            )
+        return self._made(self.table, range(self.start, self.start + len(self)))
+
+    def records(self, places: NDArray[np.int64]) -> Iterator[Record]:
+        """Those at some places."""
+        return self._made(self.table.take(places), (places + self.start).tolist())
+
+    @staticmethod
+    def _made(table: pa.Table, offsets: Iterable[int]) -> Iterator[Record]:
+        columns = {name: table.column(name).to_pylist() for name in Record._fields[1:]}
+        if table.column("payload").null_count:
+            given = zip(columns["payload"], table.to_pylist(), strict=True)
+            columns["payload"] = [payload_of(row) if payload is None else payload for payload, row in given]
+        return map(Record, offsets, *columns.values())
 
     @overload
     def __getitem__(self, place: int) -> Record: ...

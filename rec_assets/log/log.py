@@ -108,11 +108,18 @@ class Log:
             return records
         return self._while_files_change(lambda: self._read(start, end))
 
-    def batches(self, start: int, end: int, max_rows: int = 10_000) -> Iterator[Sequence[Record]]:
-        """The same records in pieces of at most `max_rows`, each of one place: a Block where that is a segment."""
+    def batches(
+        self, start: int, end: int, max_rows: int = 10_000, block_rows: int | None = None
+    ) -> Iterator[Sequence[Record]]:
+        """The same records in pieces of at most `max_rows`, each of one place.
+
+        Where that is a segment it is a Block, of up to `block_rows` if that is given.
+        """
         at, end = max(start, 0), min(end, self.head())
         while at < end:
-            piece = self._while_files_change(partial(self._piece, at, min(at + max_rows, end)))
+            piece = self._while_files_change(
+                partial(self._piece, at, min(at + max_rows, end), min(at + (block_rows or max_rows), end))
+            )
             yield piece
             at += len(piece)
 
@@ -169,10 +176,10 @@ class Log:
                 if self.tail.head().generation == generation:
                     raise
 
-    def _piece(self, start: int, end: int) -> Sequence[Record]:
+    def _piece(self, start: int, end: int, block_end: int) -> Sequence[Record]:
         for segment in self.tail.segments(start, end):
             if segment.start <= start:
-                return self.files.block(segment, start, min(end, segment.end))
+                return self.files.block(segment, start, min(block_end, segment.end))
             end = segment.start
             break
         return self.read(start, end)

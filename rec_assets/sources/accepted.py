@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from rec_assets.events import check
+import pyarrow as pa
+
+from rec_assets.events import check, parse
 from rec_assets.log import Draft
+from rec_assets.log.block import Block
 from rec_assets.settings import Kind
 from rec_assets.sources.source import BrokenFile
 from rec_assets.validation import InvalidEvent, read_item, read_user
+
+LOOKED_AT = 1_000  # rows, until one is accepted
 
 
 def accepted(drafts: Iterable[Draft], name: str, kinds: Mapping[str, Kind], now: int) -> Iterator[Draft]:
@@ -22,9 +27,32 @@ def accepted(drafts: Iterable[Draft], name: str, kinds: Mapping[str, Kind], now:
                 first = f"row {draft.source_position}: {problem}"
         yield draft
     if rows and not good:
-        raise BrokenFile(
-            name, f"none of its {rows:,} rows would be accepted; check columns, csv and kinds in the settings; {first}"
-        )
+        raise _none_accepted(name, rows, first)
+
+
+def accepted_tables(tables: Iterable[pa.Table], name: str, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
+    """The same of tables of events."""
+    first: str | None = None
+    rows, good = 0, False
+    for table in tables:
+        at = 0
+        while not good and at < table.num_rows:
+            parsed = parse(Block(table.slice(at, LOOKED_AT), rows + at), kinds)
+            good, at = len(parsed.events) > 0, at + LOOKED_AT
+            if first is None and len(parsed.rejected):
+                found = parsed.rejected
+                problem = ": ".join(filter(None, (found.field[0], found.reason[0], found.value[0])))
+                first = f"row {found.offset[0] + 1}: {problem}"
+        rows += table.num_rows
+        yield table
+    if rows and not good:
+        raise _none_accepted(name, rows, first)
+
+
+def _none_accepted(name: str, rows: int, first: str | None) -> BrokenFile:
+    return BrokenFile(
+        name, f"none of its {rows:,} rows would be accepted; check columns, csv and kinds in the settings; {first}"
+    )
 
 
 def rejection(draft: Draft, kinds: Mapping[str, Kind], now: int) -> str | None:

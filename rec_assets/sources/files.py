@@ -2,21 +2,25 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+import pyarrow.parquet as pq
 
 from rec_assets import durable
 from rec_assets.log import Draft, Log
 from rec_assets.settings import KINDS, Csv, FileSource, Kind, Settings
-from rec_assets.sources.accepted import accepted
+from rec_assets.sources import columnar
+from rec_assets.sources.accepted import accepted, accepted_tables
 from rec_assets.sources.mapping import ColumnMapping
-from rec_assets.sources.rows import open_rows
+from rec_assets.sources.rows import count_rows, open_rows
 from rec_assets.sources.source import BrokenFile, Collected, Progress
 
 BULK_ROWS = 50_000  # a file with more rows becomes a Parquet segment of its own
 REPORT_ROWS = 10_000
+T = TypeVar("T")
 UNFINISHED = (".part", ".tmp")
 
 
@@ -67,7 +71,13 @@ def take(
     if log.position(source) is not None:
         return Collected(path.name, 0, head, head)
     columns, rows = open_rows(path, form)
-    drafts = accepted(map(mapping.of(columns, path.name).draft, rows), path.name, kinds, time.time_ns() // 1_000)
+    found, now = mapping.of(columns, path.name), time.time_ns() // 1_000
+    if (count_rows(path) or 0) > BULK_ROWS and columnar.fits(parquet := pq.ParquetFile(path), found):
+        tables = accepted_tables(columnar.tables(path.name, parquet, found, source, now), path.name, kinds)
+        counted = ((table, table.num_rows) for table in tables)
+        start, end = log.append_tables(_reported(counted, path, seen, progress), source, _position(path.name))
+        return Collected(path.name, end - start, start, end)
+    drafts = ((draft, 1) for draft in accepted(map(found.draft, rows), path.name, kinds, now))
     start, end, records = _append(_reported(drafts, path, seen, progress), log, source, path.name)
     return Collected(path.name, records, start, end)
 
@@ -91,9 +101,7 @@ def collect_landed(settings: Settings, log: Log, progress: Progress | None = Non
 def _append(drafts: Iterator[Draft], log: Log, source: str, name: str) -> tuple[int, int, int]:
     """(start, end, new records) of a file's drafts, stored with the file's position in one transaction."""
 
-    def position(rows: int) -> str:
-        return msgspec.json.encode({"name": name, "rows": rows}).decode()
-
+    position = _position(name)
     first = list(itertools.islice(drafts, BULK_ROWS + 1))
     if len(first) > BULK_ROWS:
         start, end = log.append_bulk(itertools.chain(first, drafts), source, position)
@@ -103,13 +111,20 @@ def _append(drafts: Iterator[Draft], log: Log, source: str, name: str) -> tuple[
     return min(new, default=head), max(new, default=head - 1) + 1, len(new)
 
 
-def _reported(drafts: Iterator[Draft], path: Path, seen: tuple[int, int], progress: Progress | None) -> Iterator[Draft]:
-    """The same drafts; StillWritten at their end if the file is no longer what was seen."""
-    rows = 0
-    for rows, draft in enumerate(drafts, 1):
-        yield draft
-        if progress is not None and rows % REPORT_ROWS == 0:
-            progress(path.name, rows)
+def _position(name: str) -> Callable[[int], str]:
+    return lambda rows: msgspec.json.encode({"name": name, "rows": rows}).decode()
+
+
+def _reported(
+    parts: Iterator[tuple[T, int]], path: Path, seen: tuple[int, int], progress: Progress | None
+) -> Iterator[T]:
+    """The same parts, each of so many rows; StillWritten at their end if the file is no longer what was seen."""
+    rows = said = 0
+    for part, number in parts:
+        rows += number
+        yield part
+        if progress is not None and rows >= said + REPORT_ROWS:
+            progress(path.name, said := rows)
     if _state(path) != seen:
         raise StillWritten
     if progress is not None:

@@ -106,7 +106,7 @@ def _parquet_rows(file: str, parquet: pq.ParquetFile) -> Iterator[Row]:
     with parquet:
         try:
             for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
-                columns = {name: _plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+                columns = {name: plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
                 for values in pa.table(columns).to_pylist():
                     number += 1
                     yield Row(number, values)
@@ -114,7 +114,7 @@ def _parquet_rows(file: str, parquet: pq.ParquetFile) -> Iterator[Row]:
             raise BrokenFile(file, f"the Parquet file cannot be read ({error})", number + 1) from None
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
     """Dictionaries as their values, times as ISO text (in UTC where they have a zone), decimals as numbers."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

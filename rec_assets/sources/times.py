@@ -46,6 +46,11 @@ class Times:
             return self._zoned(value)
         return value
 
+    @property
+    def range(self) -> tuple[int, int]:
+        """Whole numbers [least, past) are read as they are; (0, 0) before a unit is known."""
+        return self._least, self._past
+
     def forget(self) -> None:
         """Tell the unit of the next number by its own size."""
         self.unit, self._least, self._past = None, 0, 0

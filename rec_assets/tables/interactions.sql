@@ -17,9 +17,8 @@ select
 from weighed
 where
   item_id is not null
+  and "offset" not in (select "offset" from repeats)
   and not exists (
     select 1 from interactions as stored
     where stored.event_id = weighed.event_id and stored.occurred_at >= $first and stored.occurred_at <= $last
   )
-qualify row_number() over (partition by event_id order by "offset") = 1
-order by "offset"

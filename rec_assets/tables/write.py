@@ -7,15 +7,18 @@ from pathlib import Path
 import duckdb
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rec_assets import events
 from rec_assets.log import Log
+from rec_assets.log.ids import IdIndex, hashes
 from rec_assets.settings import Denoising, Kind
 from rec_assets.tables import arrival, denoising, ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 
 CHUNK_ROWS = 20_000  # records parsed at once
+BLOCK_ROWS = 100_000  # the same where they lie in a segment, maybe as columns
 HERE = Path(__file__).parent
 REJECTED = "insert into rejected_events by name " + (HERE / "rejected_events.sql").read_text()
 INTERACTIONS = "insert into interactions by name " + (HERE / "interactions.sql").read_text()
@@ -82,8 +85,8 @@ def _replace(
     con.register("kinds", _kinds_table(kinds))
     counts, before = Counts(), ledger.clock_before(con, start)
     told_at = None if before is None else warehouse.since_1970(before)
-    for records in log.batches(start, end, CHUNK_ROWS):
-        told_at = _take_in(con, events.parse(records, kinds), told_at, counts)
+    for records in log.batches(start, end, CHUNK_ROWS, BLOCK_ROWS):
+        told_at = _take_in(con, events.parse_to_arrow(records, kinds), told_at, counts)
     counts.rewritten = denoising.judge(con, start, end, policy)
     counts.excluded = denoising.per_rule(con, start, end)
     con.unregister("kinds")
@@ -92,43 +95,58 @@ def _replace(
     return counts
 
 
-def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Parsed, told_at: int | None, counts: Counts) -> int | None:
+def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int | None, counts: Counts) -> int | None:
     """Add one chunk to the tables and to `counts`; takes and returns the latest occurred_at so far, in µs."""
-    arrow = {
-        "events": parsed.events.to_arrow(),
-        "rejected": parsed.rejected.to_arrow(),
-        "item_records": parsed.items.to_arrow(),
-        "user_records": parsed.users.to_arrow(),
-    }
-    for name, table in arrow.items():
+    named = dict(zip(("events", "item_records", "user_records", "rejected"), parsed, strict=True))
+    for name, table in named.items():
         con.register(name, table)
-    if arrow["rejected"].num_rows:
+    if parsed.rejected.num_rows:
         con.execute(REJECTED)
-    if arrow["events"].num_rows:
+    if parsed.events.num_rows:
         told_at = _take_in_events(con, parsed.events, told_at, counts)
-    if arrow["events"].num_rows or arrow["user_records"].num_rows:
+    if parsed.events.num_rows or parsed.users.num_rows:
         con.execute(USERS)
-    if arrow["events"].num_rows or arrow["item_records"].num_rows:
+    if parsed.events.num_rows or parsed.items.num_rows:
         con.execute(ITEMS)
-    for name in arrow:
+    for name in named:
         con.unregister(name)
-    counts.events += arrow["events"].num_rows
-    counts.rejected += arrow["rejected"].num_rows
-    counts.items += arrow["item_records"].num_rows
-    counts.users += arrow["user_records"].num_rows
+    counts.events += parsed.events.num_rows
+    counts.rejected += parsed.rejected.num_rows
+    counts.items += parsed.items.num_rows
+    counts.users += parsed.users.num_rows
     return told_at
 
 
-def _take_in_events(con: duckdb.DuckDBPyConnection, taken: events.Events, told_at: int | None, counts: Counts) -> int:
-    first, last = int(taken.occurred_at.min()), int(taken.occurred_at.max())
+def _take_in_events(con: duckdb.DuckDBPyConnection, taken: pa.Table, told_at: int | None, counts: Counts) -> int:
+    occurred_at = taken.column("occurred_at").cast(pa.int64()).to_numpy()
+    first, last = int(occurred_at.min()), int(occurred_at.max())
     bounds = {"first": warehouse.timestamp(first), "last": warehouse.timestamp(last)}
+    con.register("repeats", pa.table({"offset": _repeats(taken)}))
     [(rows,)] = con.execute(INTERACTIONS, bounds).fetchall()
+    con.unregister("repeats")
     counts.interactions += rows
-    counts.repeated += len(taken) - taken.item_id.count(None) - rows
-    late = np.flatnonzero(arrival.late(taken.occurred_at, told_at)).tolist()
-    counts.late += len(late)
-    counts.late_by_source = dict(Counter(counts.late_by_source) + Counter(taken.source[row] for row in late))
+    counts.repeated += taken.num_rows - taken.column("item_id").null_count - rows
+    late = arrival.late(occurred_at, told_at)
+    counts.late += int(late.sum())
+    sources = taken.column("source").filter(pa.array(late)).value_counts().to_pylist()
+    counts.late_by_source = dict(
+        Counter(counts.late_by_source) + Counter({each["values"]: each["counts"] for each in sources})
+    )
     return last if told_at is None else max(told_at, last)
+
+
+def _repeats(taken: pa.Table) -> npt.NDArray[np.int64]:
+    """The offsets of events with an item whose event_id an earlier one of the same chunk has."""
+    placed = taken.select(["offset", "event_id"]).filter(taken.column("item_id").is_valid()).combine_chunks()
+    if not placed.num_rows:
+        return np.empty(0, np.int64)
+    alike = np.sort(IdIndex.build(hashes(placed.column("event_id").chunk(0))).repeated())
+    repeats, seen = [], set()
+    for offset, event_id in zip(*(column.to_pylist() for column in placed.take(alike).columns), strict=True):
+        if event_id in seen:
+            repeats.append(offset)
+        seen.add(event_id)
+    return np.array(repeats, np.int64)
 
 
 def _kinds_table(kinds: Mapping[str, Kind]) -> pa.Table:
