@@ -20,7 +20,7 @@ from rec_assets.sources.mapping import IDS, USUAL, FileMapping
 from rec_assets.sources.rows import Row, plain
 from rec_assets.sources.source import BrokenFile
 from rec_assets.sources.times import PER_SECOND
-from rec_assets.validation import EARLIEST_US, ID_LENGTH
+from rec_assets.validation import DAY_US, EARLIEST_US, ID_LENGTH
 
 TABLE_ROWS = 100_000
 LATEST_US = 1 << 53  # 2255: up to there a float of seconds has every µs
@@ -94,6 +94,8 @@ def _table(batch: pa.Table, mapping: FileMapping, source: str, received_at: int,
             columns[field] = column.cast(pa.string())
             fine = _all(pc.not_equal(columns[field], ""))
         good &= fine
+    if "occurred_at" in columns:  # what will be rejected stays as it was written
+        good &= _all(pc.less_equal(columns["occurred_at"], received_at + DAY_US))
     good &= np.asarray(columns["user_id"].is_valid())
     columns["event"] = pc.fill_null(columns.get("event", pa.nulls(n, pa.string())), mapping.default_event)
     ids = position_ids(source, first, n)
