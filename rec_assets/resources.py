@@ -1,6 +1,8 @@
 """What assets, sensors and jobs open. Each reads the settings when it is opened."""
 
 import contextlib
+import importlib
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,7 +66,11 @@ class Learner(dg.ConfigurableResource[None]):
 
 
 def warm_up() -> None:
-    """What the warm worker does before it is ready: load the promoted checkpoint and compile."""
+    """What the warm worker does before it is ready: load the promoted checkpoint and compile.
+
+    The drift detectors take seconds to import and are needed last: they come while it is ready already.
+    """
+    threading.Thread(target=importlib.import_module, args=("river.drift",), daemon=True).start()
     with Learner().open() as trainer:
         trainer.warm()
 

@@ -87,6 +87,8 @@ class TrainConfig:
     # online learning
     tested_events: int = 128  # at most so many events of a micro-batch are scored before it is learnt from
     gate_events: int = 1_000
+    drift_rate: float = 1.0  # times the update rates, for drift_batches micro-batches after the loss has turned
+    drift_batches: int = 10
     state_every_events: int = 20_000
 
 

@@ -148,7 +148,7 @@ def test_what_the_gate_refuses_is_passed_over(settings, log, registry):
     result = materialize(checkpoint, promoted_checkpoint)
     assert not result.success
     checked = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
-    assert checked == {"gate": False, "shadow": True}
+    assert checked == {"gate": False, "shadow": True, "drift": True}
     assert registry.promoted() is None
     assert states(settings) == [(0, 20, "refused", bad)]
     now = status.read(settings.status_path)
@@ -203,5 +203,5 @@ def test_the_report_draws_what_there_is(settings, log, registry):
     pictures = [
         value.value for value in event.materialization.metadata.values() if isinstance(value, dg.MarkdownMetadataValue)
     ]
-    assert len(pictures) == 4
-    assert [picture[:26] for picture in pictures] == ["![](data:image/png;base64,"] * 4
+    assert len(pictures) == 5
+    assert [picture[:26] for picture in pictures] == ["![](data:image/png;base64,"] * 5

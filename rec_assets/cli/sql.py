@@ -22,7 +22,8 @@ def sql(
     query: Annotated[str | None, typer.Argument(help="A SELECT; `-` reads it from the standard input.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV, not 200 as a table.")] = False,
 ) -> None:
-    """Ask the tables: interactions, rejected_events, users, items, micro_batches, prequential_metrics, freshness.
+    """Ask the tables: interactions, rejected_events, users, items, micro_batches, prequential_metrics, freshness,
+    signals, drift_alarms.
 
     They are copies, at most a minute behind while the loop runs (users and items an hour); no query disturbs it.
     Without a query, list the tables and their columns.

@@ -28,6 +28,7 @@ def report(warehouse: Warehouse, checkpoints: Checkpoints) -> dg.MaterializeResu
         pictures = {
             "metrics": plots.metrics(con),
             "freshness": plots.freshness(con),
+            "input_mix": plots.mix(con),
             "micro_batches": plots.sizes(con),
             "losses": plots.losses(histories),
         }

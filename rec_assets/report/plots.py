@@ -36,6 +36,17 @@ ROLLED_BACK = """
 select start_offset, end_offset from micro_batches
 where state = 'skipped' and starts_with(reason, 'rolled back') and end_offset >= $floor order by start_offset
 """
+DRIFTED = """
+select distinct end_offset from drift_alarms where signal = 'loss' and end_offset >= $floor order by end_offset
+"""
+SIGNALS = """
+select end_offset, signal, n, value from signals
+where signal <> 'loss' and end_offset >= (
+  select coalesce(min(end_offset), 0) from (select end_offset from micro_batches order by end_offset desc limit $newest)
+)
+order by end_offset
+"""
+ALARMS = "select end_offset, signal from drift_alarms where end_offset >= $floor"
 SIZES = """
 select end_offset, events, rejected, state from micro_batches order by end_offset desc limit $newest
 """
@@ -51,7 +62,7 @@ class Line(NamedTuple):
 def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
     """hit@20 and NDCG@10 per system, each event scored before it was learnt from; a mean over some micro-batches.
 
-    What was rolled back is shaded."""
+    What was rolled back is shaded, alarms of drift are dotted."""
     rows = con.execute(METRICS, {"newest": newest}).fetchall()
     if not rows:
         return None
@@ -62,6 +73,26 @@ def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | Non
             _draw(axis, smoothed(own), system, COLOURS[system])
         for start, end in con.execute(ROLLED_BACK, {"floor": rows[0][0]}).fetchall():
             axis.axvspan(start, end, color="#9e2a2b", alpha=0.15, linewidth=0)
+        for (end,) in con.execute(DRIFTED, {"floor": rows[0][0]}).fetchall():
+            axis.axvline(end, color="#e09f3e", linestyle=":", linewidth=1.2)
+    return _png(figure, axes)
+
+
+def mix(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
+    """The shares of new users and items and of each kind per micro-batch; alarms of drift are marked."""
+    rows = con.execute(SIGNALS, {"newest": newest}).fetchall()
+    if not rows:
+        return None
+    alarms = set(con.execute(ALARMS, {"floor": rows[0][0]}).fetchall())
+    figure, axes = _figure(("new users and items", "kinds"))
+    for axis, is_kind in zip(axes, (False, True), strict=True):
+        for signal in sorted({row[1] for row in rows if row[1].startswith("kind ") == is_kind}):
+            own = [(row[0], row[2], row[3]) for row in rows if row[1] == signal]
+            line = smoothed(own)
+            [drawn] = axis.plot(line.x, line.y, label=signal.removeprefix("kind "), linewidth=1.4)
+            marked = [(x, y) for x, y in zip(line.x, line.y, strict=True) if (x, signal) in alarms]
+            if marked:
+                axis.scatter(*zip(*marked, strict=True), color=drawn.get_color(), marker="v")
     return _png(figure, axes)
 
 

@@ -30,6 +30,8 @@ CUT_BY = {
     "micro_batches": "start_offset",
     "prequential_metrics": "start_offset",
     "freshness": "start_offset",
+    "signals": "start_offset",
+    "drift_alarms": "start_offset",
 }
 WHOLE = ("users", "items")
 READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.PRAGMA)

@@ -110,3 +110,22 @@ create table if not exists freshness (
   p95_seconds double,
   p99_seconds double
 );
+
+-- Grain: one row per micro-batch and signal: what drift shows in.
+create table if not exists signals (
+  start_offset bigint,
+  end_offset bigint,
+  signal varchar, -- loss (1 - NDCG@10 before it was learnt), new users, new items, kind X
+  value double, -- a mean or share over n events
+  n bigint
+);
+
+-- Grain: one row per micro-batch, signal and detector that saw a change in it.
+create table if not exists drift_alarms (
+  start_offset bigint,
+  end_offset bigint,
+  signal varchar,
+  detector varchar, -- ADWIN, Page-Hinkley
+  before double, -- mean of the signal until then
+  "now" double -- and over the last micro-batches
+);

@@ -7,9 +7,10 @@ import msgspec
 
 from rec_assets import durable
 from rec_assets.durable import NewerFormat
-from rec_assets.tables import freshness, warehouse
+from rec_assets.tables import drift, freshness, warehouse
 
 FORMAT_VERSION = 1
+ALARMS = 20  # of drift that are shown
 POOLED_BATCHES = 100  # the freshness is that of the newest so many micro-batches
 POOLED_OFFSETS = 50_000  # and of no more than so many offsets
 SCORED = "select system, sum(n) from prequential_metrics where n > 0 group by system order by system"
@@ -32,6 +33,14 @@ class Skip(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+class Alarm(msgspec.Struct, frozen=True, array_like=True):
+    """A change of the stream was seen in offsets [start, end): which signal, the detectors, from what to what."""
+
+    start: int
+    end: int
+    what: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """All of status.json. Times in µs since 1970, UTC."""
 
@@ -46,6 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     micro_batches: int
     metrics: dict[str, dict[str, float]]  # per system "n" and means over all scored events, e.g. "hit20"
+    drift: list[Alarm] = []  # the newest
     freshness: dict[str, dict[str, float] | None]  # "weights", "own": {"n", "p50_s", ...}; None: no figure
     updated_at: int
 
@@ -77,6 +87,7 @@ def build(
         rejected=int(rejected),
         micro_batches=lines,
         metrics=cumulative(con),
+        drift=[Alarm(*row) for row in drift.newest(con, ALARMS)],
         freshness={"weights": _weights(con, int(end)), "own": own},
         updated_at=now,
     )

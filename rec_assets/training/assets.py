@@ -11,7 +11,7 @@ from rec_assets.log import Log
 from rec_assets.registry import Manifest, Registry
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
 from rec_assets.settings import Settings
-from rec_assets.tables import denoising, finish, ledger, settling
+from rec_assets.tables import denoising, drift, finish, ledger, settling
 from rec_assets.tables.assets import publish
 from rec_assets.tables.ledger import Line
 from rec_assets.training.shadow import Verdict
@@ -65,6 +65,9 @@ def find(registry: Registry, log: Log, start: int, end: int) -> Manifest | None:
             asset="checkpoint",
             description="What was served ranked the batch's events no worse than the known-good checkpoint did.",
         ),
+        dg.AssetCheckSpec(
+            "drift", asset="checkpoint", description="Neither the loss nor the mix of what comes in has turned."
+        ),
     ],
     pool="duckdb",
 )
@@ -77,22 +80,32 @@ def checkpoint(
         with warehouse.connect() as con:
             line = unsettled(ledger.lines(con, newest=ledger.LOOKED_AT))
             excluded = denoising.excluded(con, *((line.start, line.end) if line else (0, 0)))
+            train = Settings().train
+            times = train.drift_rate if drift.recent(con, train.drift_batches) else 1.0
         if line is None:
             context.log.info("every micro-batch is settled: nothing to learn")
             yield dg.MaterializeResult(metadata={"checkpoint": registry.promoted() or "none"})
-            yield dg.AssetCheckResult(check_name="shadow", passed=True, metadata={"reason": "nothing was tested"})
+            for name in ("shadow", "drift"):
+                yield dg.AssetCheckResult(check_name=name, passed=True, metadata={"reason": "nothing was tested"})
             yield dg.AssetCheckResult(check_name="gate", passed=True, metadata={"reason": "nothing was learnt"})
             return
-        candidate = _learn(context, learner, find(registry, records, line.start, line.end), line, excluded)
+        candidate = _learn(context, learner, find(registry, records, line.start, line.end), line, excluded, times)
         with warehouse.connect() as con:
             settling.settle(con, registry)  # a drop has rolled back
             finish.trained(con, line.start, line.end, candidate.checkpoint, candidate.metrics)
+            alarms = drift.watch(con, line.start, line.end)
             if not candidate.passed:
                 registry.refuse(candidate.checkpoint, candidate.reason)
                 finish.refused(con, line.start, line.end, candidate.checkpoint, candidate.reason)
                 publish(con, records, registry, Settings())
     yield dg.MaterializeResult(metadata=_metadata(candidate, line))
     yield _shadow(candidate.verdict)
+    yield dg.AssetCheckResult(
+        check_name="drift",
+        passed=not alarms,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={f"{alarm.signal}, {alarm.detector}": f"{alarm.before:.3f} to {alarm.now:.3f}" for alarm in alarms},
+    )
     figures = {name: float(value) for name, value in candidate.figures.items() if value == value}
     yield dg.AssetCheckResult(
         check_name="gate", passed=candidate.passed, metadata={"reason": candidate.reason, **figures}
@@ -105,6 +118,7 @@ def _learn(
     earlier: Manifest | None,
     line: Line,
     excluded: npt.NDArray[np.int64],
+    times: float,
 ) -> Candidate:
     if earlier is not None:
         context.log.info("%s was learnt from this range before a run was killed", earlier.id)
@@ -113,7 +127,7 @@ def _learn(
         figures = _numbers(gate["figures"])
         return Candidate(earlier.id, earlier.parent, metrics, gate["passed"], gate["reason"], figures, {}, None)
     with learner.open() as trainer:
-        learnt = trainer.learn(line.start, line.end, excluded=excluded)
+        learnt = trainer.learn(line.start, line.end, excluded=excluded, times=times)
     gate = learnt.gate
     return Candidate(
         learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds,

@@ -63,12 +63,12 @@ def runs(excluded: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
         yield len(excluded) - end, end - start
 
 
-def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator) -> float:
-    """Learn a batch's stretches `passes` times, each time mixed with about as many replayed targets. Loss of the
-    first pass.
+def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator, times: float = 1.0) -> float:
+    """Learn a batch's stretches `passes` times, each time mixed with about as many replayed targets, at `times` the
+    update rate. Loss of the first pass.
     """
     model.store.admit(fresh.items)  # also where nothing is to be predicted
-    window, rate = model.config.window, model.config.encoder_update_rate
+    window, rate = model.config.window, times * model.config.encoder_update_rate
     losses = []
     for _ in range(passes):
         replayed = model.replay.some_stretches(max(fresh.targets() // window, 1), rng)

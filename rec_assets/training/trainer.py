@@ -87,10 +87,12 @@ class Trainer:
         end: int,
         progress: Progress = lambda _what, _done: None,
         excluded: npt.ArrayLike = (),
+        times: float = 1.0,
     ) -> Learnt:
         """Test on the offsets [start, end) of the log, learn them and write the candidate; does not promote it.
 
         The offsets `excluded` enter the live state, as they do in the service, but are neither scored nor learnt.
+        `times` the update rates are learnt at.
         What lies between the state and `start` enters the live state but is not learnt. ValueError where `start` is
         before it.
         """
@@ -107,7 +109,7 @@ class Trainer:
         if self.model is None:
             metrics, decision = self._begin(arrays, end, progress)
         else:
-            metrics, verdict, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id)
+            metrics, verdict, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id, times)
             seconds |= spent
         before_writing = time.perf_counter()
         parent = self._write(start, end, metrics, decision)
@@ -186,7 +188,7 @@ class Trainer:
         return {}, Gate(finite, "the first checkpoint" if finite else "a weight is not a finite number", {})
 
     def _go_on(
-        self, model: Model, arrays: EventArrays, event_ids: Sequence[str]
+        self, model: Model, arrays: EventArrays, event_ids: Sequence[str], times: float = 1.0
     ) -> tuple[Metrics, Verdict, Gate, dict[str, float]]:
         began = time.perf_counter()
         index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
@@ -201,7 +203,7 @@ class Trainer:
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        cycle.learn(model, self.state, arrays, tested.places, tested.candidates[system])
+        cycle.learn(model, self.state, arrays, tested.places, tested.candidates[system], times)
         learnt = time.perf_counter()
         after = gate.losses(model, material)
         decision = gate.judge(before, after, gate.is_finite(model), arrays.item)
