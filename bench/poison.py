@@ -53,9 +53,11 @@ def poisoned(events: Sequence[dict[str, Any]], users: Sequence[str], rng: np.ran
     ]
 
 
-def learn(trainer: Trainer) -> tuple[Learnt, Trainer]:
-    """As the loop does with what the log has beyond the trainer."""
-    learnt = trainer.learn(trainer.state.offset, trainer.log.head())
+def learn(trainer: Trainer, events: Sequence[dict[str, Any]]) -> tuple[Learnt, Trainer]:
+    """As the loop does with a range of the log, whatever became of those before."""
+    start = trainer.log.head()
+    append(trainer.log, events)
+    learnt = trainer.learn(start, trainer.log.head())
     if learnt.gate.passed:
         trainer.registry.promote(learnt.checkpoint_id)
         return learnt, trainer
@@ -69,8 +71,7 @@ def run(data: Path, first: Sequence[Sequence[dict[str, Any]]], poison: tuple[int
     """Every batch through test, shadow, gate and promotion; the poison takes the place of its batch."""
     trainer, found = Trainer.open(Settings(data=data)), []
     for number, events in enumerate(first):
-        append(trainer.log, poison[1] if poison is not None and poison[0] == number else events)
-        learnt, trainer = learn(trainer)
+        learnt, trainer = learn(trainer, poison[1] if poison is not None and poison[0] == number else events)
         online = learnt.metrics["online"]
         found.append(
             Batch(

@@ -92,8 +92,10 @@ def worse_by(parent: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]
     return float((candidate.mean() - parent.mean()) / parent.mean()) if parent.mean() > 0 else 0.0
 
 
-def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray[np.int32]) -> Gate:
-    """Decide. `items` are the keys of the batch that was learnt, -1 for events without one."""
+def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray[np.int32], strange: str = "") -> Gate:
+    """Decide. `items` are the keys of the batch that was learnt, -1 for events without one; `strange` says what is
+    not normal about it.
+    """
     counts = np.bincount(items[items >= 0]) if (items >= 0).any() else np.zeros(1, np.int64)
     share = float(counts.max() / max(counts.sum(), 1))
     figures = {
@@ -113,6 +115,8 @@ def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray
         return Gate(False, "a weight or a loss is not a finite number", figures)
     if counts.sum() >= MIX_EVENTS and share > MIX_SHARE:
         return Gate(False, f"one item has {share:.0%} of the batch's events", figures)
+    if strange:
+        return Gate(False, strange, figures)
     for part in ("encoder", "ranker"):
         z, worse = figures[f"{part}_z"], figures[f"{part}_worse"]
         if z > Z and worse > MARGIN:

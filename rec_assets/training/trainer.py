@@ -3,13 +3,12 @@ other.
 """
 
 import time
-from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.events import parse
+from rec_assets.events import Events, parse
 from rec_assets.features import erasure, storage
 from rec_assets.features import state as live
 from rec_assets.features.state import EventArrays, LiveState
@@ -17,8 +16,9 @@ from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.settings import Settings
-from rec_assets.training import checkpoint, cycle, gate, online, prequential, warmup
+from rec_assets.training import checkpoint, cycle, gate, mix, online, prequential, warmup
 from rec_assets.training.gate import Gate
+from rec_assets.training.mix import Usual
 from rec_assets.training.model import Model
 from rec_assets.training.prequential import Reference, Tested
 from rec_assets.training.shadow import Shadow, Verdict, compare, judge
@@ -54,6 +54,7 @@ class Trainer:
         self.model: Model | None = None
         self.reference: Reference | None = None
         self.shadow: Shadow | None = None
+        self.usual = Usual.of({})
         self.known_good: Model | None = None  # None where it is the reference's or what is served
 
     @classmethod
@@ -68,6 +69,7 @@ class Trainer:
             trainer.catch_up(registry.manifest(promoted).watermark)
             trainer.reference = load_reference(registry, promoted, trainer.state)
             trainer.shadow = Shadow.of(registry.manifest(promoted).extra)
+            trainer.usual = Usual.of(registry.manifest(promoted).extra)
             trainer.load_known_good()
         return trainer
 
@@ -109,7 +111,9 @@ class Trainer:
         if self.model is None:
             metrics, decision = self._begin(arrays, end, progress)
         else:
-            metrics, verdict, decision, spent = self._go_on(self.model, arrays, parsed.events.event_id, times)
+            metrics, verdict, decision, spent = self._go_on(
+                self.model, arrays, parsed.events, self._follows(start), times
+            )
             seconds |= spent
         before_writing = time.perf_counter()
         parent = self._write(start, end, metrics, decision)
@@ -123,7 +127,7 @@ class Trainer:
         parent, log_id, skipped = self.checkpoint_id, self.log.log_id, []
         if parent is not None and (known := self.registry.manifest(parent)).log_id == log_id:
             skipped = self.registry.passed_over(log_id, known.watermark, start) if known.watermark < start else []
-        extra = {"metrics": metrics, "gate": decision._asdict()}
+        extra = {"metrics": metrics, "gate": decision._asdict(), "usual": self.usual._asdict()}
         if self.shadow is not None:
             extra["shadow"] = self.shadow.plain()
         self.checkpoint_id = checkpoint.save(
@@ -156,7 +160,7 @@ class Trainer:
         self.catch_up(start)
         parsed = parse(self.log.read(start, end), self.settings.kinds)
         arrays = live.to_arrays(self.state, parsed, end)
-        metrics, verdict, decision, seconds = self._go_on(self.model, arrays, parsed.events.event_id)
+        metrics, verdict, decision, seconds = self._go_on(self.model, arrays, parsed.events, False)
         self.shadow = shadow
         before = self._write(start, end, metrics, decision)
         seconds["all"] = time.perf_counter() - began
@@ -188,10 +192,10 @@ class Trainer:
         return {}, Gate(finite, "the first checkpoint" if finite else "a weight is not a finite number", {})
 
     def _go_on(
-        self, model: Model, arrays: EventArrays, event_ids: Sequence[str], times: float = 1.0
+        self, model: Model, arrays: EventArrays, events: Events, follows: bool, times: float = 1.0
     ) -> tuple[Metrics, Verdict, Gate, dict[str, float]]:
         began = time.perf_counter()
-        index = prequential.tested_index(self.state, arrays, event_ids, model.config.tested_events)
+        index = prequential.tested_index(self.state, arrays, events.event_id, model.config.tested_events)
         tested = prequential.run(model, self.reference, self.state, arrays, index, known_good=self.known_good)
         self.forget([user for _, user in arrays.forgotten])
         scored = time.perf_counter()
@@ -206,10 +210,18 @@ class Trainer:
         cycle.learn(model, self.state, arrays, tested.places, tested.candidates[system], times)
         learnt = time.perf_counter()
         after = gate.losses(model, material)
-        decision = gate.judge(before, after, gate.is_finite(model), arrays.item)
+        seen = mix.seen(events.event, tested.systems["online"].ranks)
+        strange = mix.strange(self.usual, seen) if follows and not verdict.dropped else ""
+        decision = gate.judge(before, after, gate.is_finite(model), arrays.item, strange)
+        self.usual = self.usual.after(seen)
         spent = {"test": scored - began, "train": learnt - gated}
         spent["gate"] = gated - scored + time.perf_counter() - learnt
         return prequential.figures(tested), verdict, decision, spent
+
+    def _follows(self, start: int) -> bool:
+        """Whether nothing was passed over just before `start`, so that the batch can be held against what is usual."""
+        parent = self.registry.manifest(str(self.checkpoint_id))
+        return parent.log_id == self.log.log_id and parent.watermark == start
 
     def _look_back(self, tested: Tested) -> tuple[Verdict, str]:
         """Compare what is served with what is known to be good, and go back to that after a drop.
