@@ -3,6 +3,7 @@ other.
 """
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
