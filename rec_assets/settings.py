@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     batch_events: int = 20_000  # the most that one micro-batch takes; a backlog is worked in order
     batch_seconds: float = 2.0  # the least time from one micro-batch to the next
     keep_checkpoints: int = 20
+    rules: Path = Path("rules.toml")  # business rules of the service; read again whenever it changes
+    anyone: bool = False  # without API keys, answer not only this machine
+    cors_origins: list[str] = []  # pages of other addresses that may call the service: "https://shop.example"
     log_tail_rows: int = 200_000  # records kept in the log's SQLite tail; older ones become Parquet segments
 
     @classmethod
@@ -230,6 +233,10 @@ class Settings(BaseSettings):
     @property
     def status_path(self) -> Path:
         return self.data / "status.json"
+
+    @property
+    def keys_path(self) -> Path:
+        return self.data / "keys.json"
 
     @property
     def spool_path(self) -> Path:

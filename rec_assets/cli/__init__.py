@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": ("evaluate:evaluate", "Test then train over a whole file, beside frozen models and baselines."),
     "models": ("models:app", "Checkpoints: list, show, promote, roll back."),
     "serve": ("serve:serve", "The BentoML service and its page."),
+    "keys": ("keys:app", "API keys of the service: add, rotate, revoke."),
+    "rules": ("rules:app", "Business rules of the service: check them before they hold."),
     "sql": ("sql:sql", "Ask the tables, read-only, while the loop runs."),
     "log": ("log:app", "The log: stat, tail, verify, compact."),
     "doctor": ("doctor:doctor", "Check that everything is in order, and say what to do where it is not."),

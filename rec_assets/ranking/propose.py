@@ -28,6 +28,7 @@ class Query(NamedTuple):
     user: int
     now: float  # seconds
     exclude: npt.NDArray[np.int32]  # keys that must not be listed
+    bar_had: bool  # nor what the user already had
 
 
 class Candidates(NamedTuple):
@@ -60,17 +61,17 @@ def blank(n: int, size: int, ranked: bool) -> Candidates:
 
 
 @kernel
-def _bar(scratch: Scratch, seen: Rows, query: Query, repeats: bool, flag: bool) -> None:
-    """Set or unset what must not be listed: excluded, turned down, and, unless the domain repeats, had."""
+def _bar(scratch: Scratch, seen: Rows, query: Query, flag: bool) -> None:
+    """Set or unset what must not be listed: excluded, turned down, and had where that is barred."""
     for item in query.exclude:
         scratch.barred[item] = flag
-    if not repeats:
+    if query.bar_had:
         for item in query.items:
             scratch.barred[item] = flag
     if query.user >= 0 and seen.bits[query.user] > 0:
         start = seen.start[query.user]
         for place in range(start, start + (1 << seen.bits[query.user])):
-            if seen.keys[place] >= 0 and (not repeats or seen.values[place, 1] < 0):
+            if seen.keys[place] >= 0 and (query.bar_had or seen.values[place, 1] < 0):
                 scratch.barred[seen.keys[place]] = flag
 
 
@@ -103,7 +104,7 @@ def _answer(
     if repeats:  # else what the user had is never listed
         had = own.score(scratch, items, query.times, query.now, session)
     profile = content.profile(vectors, items)
-    _bar(scratch, seen, query, repeats, True)
+    _bar(scratch, seen, query, True)
     best, mass = union.best_of_each(scratch, counters.popularity, may_list, vectors, profile, logits, per_source)
     n = union.merge(scratch, best, out.items[row], out.source[row])
     highest, log_sum = -np.inf, 0.0
@@ -135,7 +136,7 @@ def _answer(
                 ranks.by_source(
                     scratch, counters.popularity, may_list, vectors, profile, logits, target, out.ranks[row]
                 )
-    _bar(scratch, seen, query, repeats, False)
+    _bar(scratch, seen, query, False)
     if repeats:
         own.clear(scratch, items)
     scratching.clear(scratch)
@@ -171,12 +172,18 @@ def _ask(
 def query_of(state: LiveState, user: int, now: float, exclude: npt.NDArray[np.int32] = _NONE) -> Query:
     """What a user's next list is made from; a key below 0 has no history."""
     items, times = rings.read(state.histories, user, 1 << state.history_bits)
-    return Query(items, times, user, now, exclude)
+    return Query(items, times, user, now, exclude, not state.config.repeats)
 
 
-def propose(state: LiveState, counters: Counters, query: Query, logits: npt.NDArray[np.float32] | None) -> Candidates:
-    """Candidates (n = 1) for a list now, out of the whole catalogue. `logits` f32[items] are the encoder's, by item
-    key.
+def propose(
+    state: LiveState,
+    counters: Counters,
+    query: Query,
+    logits: npt.NDArray[np.float32] | None,
+    may_list: npt.NDArray[np.bool_] | None = None,
+) -> Candidates:
+    """Candidates (n = 1) for a list now, out of the items that `may_list` bool[items] names, the whole catalogue by
+    default. `logits` f32[items] are the encoder's, by item key.
     """
     query = Query(
         _plain(query.items, np.int32),
@@ -184,10 +191,12 @@ def propose(state: LiveState, counters: Counters, query: Query, logits: npt.NDAr
         int(query.user),
         float(query.now),
         _plain(query.exclude, np.int32),
+        bool(query.bar_had),
     )
     out = blank(1, state.config.candidates, ranked=False)
     counters = counting.with_keys(counters, len(state.users), len(state.items))
-    _ask(state, counters, query, logits, np.ones(len(state.items), np.bool_), -1, out, 0)
+    may_list = np.ones(len(state.items), np.bool_) if may_list is None else _plain(may_list, np.bool_)
+    _ask(state, counters, query, logits, may_list, -1, out, 0)
     return out
 
 

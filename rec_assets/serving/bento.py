@@ -47,7 +47,7 @@ def pack(settings: Settings, directory: Path) -> str:
         live.update(state, parse(records, state.kinds), records[-1].offset + 1)
     (directory / STATE).mkdir()
     storage.save(state, directory / STATE)
-    catalogue = Catalogue()
+    catalogue = Catalogue(state.items)
     read_catalogue(catalogue, log, pointer.watermark, settings)
     pq.write_table(catalogue.to_arrow(), directory / CATALOGUE)
     log.close()

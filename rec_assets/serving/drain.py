@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rec_assets.serving.messages import Refused
+from rec_assets.serving.bodies import Refused
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

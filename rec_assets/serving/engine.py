@@ -6,6 +6,8 @@ The functions called here are those of the trainer and the evaluator, so that a 
 import dataclasses
 import random
 import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,29 +23,33 @@ from rec_assets.features.idmap import FORGOTTEN
 from rec_assets.features.state import LiveState
 from rec_assets.log import Log, Record
 from rec_assets.models.compile import bucket
-from rec_assets.ranking import FEATURES, SOURCES, Candidates, Query, propose, recommend
+from rec_assets.ranking import FEATURES, Candidates, Query, propose
 from rec_assets.ranking.propose import blank, query_of
 from rec_assets.registry import Promoted, Registry
-from rec_assets.serving import loading
+from rec_assets.serving import listing, loading, messages
+from rec_assets.serving.catalogue import Entry
+from rec_assets.serving.listing import Place
 from rec_assets.serving.loading import READ_ROWS, Served
-from rec_assets.serving.messages import Recommend
+from rec_assets.serving.messages import Control, Who
+from rec_assets.serving.rules import RulesFile
 from rec_assets.settings import Settings, TrainConfig
 from rec_assets.training import checkpoint as checkpoints
 from rec_assets.training.model import Model
 
 POPULARITY = FEATURES.index("popular_2000_events")  # what a list is made of before anything is learnt
 HISTORY_SPACING = 60.0  # seconds between the items of a history that was told without times
+_NONE = np.zeros(0, np.int32)
 
 
 class Ranked(NamedTuple):
     """One list, best first, and what it was made from."""
 
     items: list[str]
-    scores: list[float]
-    sources: list[str]
+    places: list[Place]
     checkpoint: str | None
     offset: int
     now: float  # seconds, the log's clock
+    rules: str  # version of the business rules
 
 
 class Engine:
@@ -52,6 +58,8 @@ class Engine:
     def __init__(self, settings: Settings, packed: Path | None = None) -> None:
         """Open the log, load what is promoted and read on to the head; takes seconds for a long log."""
         self._settings = settings
+        self.rules = RulesFile(settings.rules)
+        self._random = np.random.default_rng()
         self._log = Log.open(settings.log_dir)
         self.log_id = self._log.log_id
         self._prepared: tuple[TrainConfig, int] | None = None
@@ -74,8 +82,8 @@ class Engine:
         self.prepare()
         served = self.served
         users = [user for user in served.state.users.ids[-1:] if user != FORGOTTEN]
-        for wish in (Recommend(history_item_ids=[]), *(Recommend(user_id=user) for user in users)):
-            self.recommend(wish)
+        for wish in (Control(history_item_ids=[]), *(Control(user_id=user) for user in users)):
+            self.recommend(wish, 10)
 
     def close(self) -> None:
         """Close the log."""
@@ -122,32 +130,53 @@ class Engine:
         _compile(replaced.model.config, len(replaced.state.items))
         self.served = replaced
 
-    def recommend(self, wish: Recommend) -> Ranked:
-        """The best items for a user or for a told history, with all of the log up to now taken in."""
+    def recommend(self, wish: Control, k: int, among: Sequence[str] | None = None) -> Ranked:
+        """The best k items for a user or for a told history, with all of the log up to now taken in.
+
+        `among` names the only items that may be listed. Shorter than k only where no more may be.
+        """
         served = self.served  # before the log is read: its watermark is then never beyond the state
         self._catch_up(served)
-        now = served.clock.now()
-        candidates = self.candidates(served, wish, now)
-        scores = (served.model.rank(candidates) if served.model is not None else _popularity(candidates))[0]
-        columns = recommend(candidates, scores, wish.k)
-        return Ranked(
-            [served.state.items.ids[key] for key in candidates.items[0, columns]],
-            scores[columns].tolist(),
-            [SOURCES[source] for source in candidates.source[0, columns]],
-            served.checkpoint,
-            served.state.offset,
-            now,
+        now, state = served.clock.now(), served.state
+        plan = listing.plan(wish, state, served.catalogue, served.masks, self.rules.rules, now)
+        if among is not None:
+            named = np.zeros_like(plan.may_list)
+            named[_keys(state, among)] = True
+            plan = plan._replace(may_list=plan.may_list & named)
+        query = query_for(state, wish, now, plan.bar_had)
+        candidates = self.candidates(served, query, plan.may_list)
+        scores = self.scores(served, candidates)[0]
+        places = listing.places(
+            plan, candidates, scores, k, state, served.catalogue, barred(state, query), now, self._random
         )
+        items = [state.items.ids[place.key] for place in places]
+        return Ranked(items, places, served.checkpoint, state.offset, now, plan.rules)
 
-    def candidates(self, served: Served, wish: Recommend, now: float) -> Candidates:
-        """What is ranked, with its features, at `now` (seconds)."""
+    def candidates(self, served: Served, query: Query, may_list: npt.NDArray[np.bool_] | None = None) -> Candidates:
+        """What is ranked, with its features; out of the whole catalogue by default."""
         state = served.state
-        query = _query(state, wish, now)
         logits = None
         if served.model is not None:
-            window = histories.history_window(query.items, query.times, now, served.model.config.window)
+            window = histories.history_window(query.items, query.times, query.now, served.model.config.window)
             logits = served.model.logits(window, len(state.items))[0]
-        return propose(state, state.counters, query, logits)
+        return propose(state, state.counters, query, logits, may_list)
+
+    def scores(self, served: Served, candidates: Candidates) -> npt.NDArray[np.float32]:
+        """Scores [n, C] by the model, by popularity before there is one; -inf on padding."""
+        return served.model.rank(candidates) if served.model is not None else _popularity(candidates)
+
+    def best(
+        self, value: Callable[[LiveState], npt.NDArray[np.float64]], k: int, filter_: str | None
+    ) -> list[messages.Shown]:
+        """The k items with the highest value [I] that may be listed; -inf is no value."""
+        self.catch_up()
+        served = self.served
+        state, now = served.state, served.clock.now()
+        wish = Control(history_item_ids=[], filter=filter_)
+        plan = listing.plan(wish, state, served.catalogue, served.masks, self.rules.rules, now)
+        values = np.where(plan.may_list, value(state)[: len(state.items)], -np.inf)
+        best = np.argsort(-values, kind="stable")[:k]
+        return [self.shown(state.items.ids[key]) for key in best if values[key] > -np.inf]
 
     def not_learnt(self, served: Served) -> int:
         """How many events the state has taken in that the served weights have not learnt from."""
@@ -158,29 +187,38 @@ class Engine:
         records = list(self._log.read(served.watermark - 1, served.watermark)) if served.watermark > 0 else []
         return (served.served_at - records[0].received_at) / 1e6 if records else None
 
-    def search(self, query: str, limit: int) -> list[dict[str, object]]:
+    def search(self, query: str, limit: int) -> list[messages.Shown]:
         """Items whose title or categories hold every word of `query`."""
         self.catch_up()
-        return [self.shown(item_id) for item_id in self.served.catalogue.search(query, limit)]
+        found = self.served.catalogue.search(query, limit)
+        return [messages.Shown(one.item_id, *_card(one.entry)) for one in found]
 
-    def sample_users(self, limit: int) -> list[dict[str, object]]:
+    def sample_users(self, limit: int) -> list[messages.SomeUser]:
         """Some users, at random, with the number of their events that are kept."""
         state = self.served.state
         keys = random.sample(range(len(state.users)), min(limit, len(state.users)))
         keys = [key for key in keys if state.users.ids[key] != FORGOTTEN]
-        return [{"user_id": state.users.ids[key], "events": int(state.histories.count[key])} for key in sorted(keys)]
+        return [messages.SomeUser(state.users.ids[key], int(state.histories.count[key])) for key in sorted(keys)]
 
-    def history(self, user_id: str, limit: int) -> list[dict[str, object]]:
-        """The items of a user's last events, newest first."""
+    def user(self, user_id: str, limit: int) -> messages.User:
+        """What is known of a user, with the items of the last events, newest first; of a new one, nothing."""
         self.catch_up()
         state = self.served.state
-        items, _ = rings.read(state.histories, state.users.key(user_id), limit)
-        return [self.shown(state.items.ids[key]) for key in items[::-1]]
+        key = state.users.key(user_id)
+        items, times = rings.read(state.histories, key, 1 << state.history_bits)
+        first, last = (iso(times[0]), iso(times[-1])) if len(times) else (None, None)
+        shown = [self.shown(state.items.ids[item]) for item in items[::-1][:limit]]
+        events = int(state.histories.count[key]) if key >= 0 else 0
+        return messages.User(user_id, events, first, last, shown)
 
-    def shown(self, item_id: str) -> dict[str, object]:
+    def knows(self, item_id: str) -> bool:
+        """Whether an event or the catalogue has named the item."""
+        self.catch_up()
+        return self.served.state.items.key(item_id) >= 0
+
+    def shown(self, item_id: str) -> messages.Shown:
         """An item as a card shows it."""
-        entry = self.served.catalogue[item_id]
-        return {"item_id": item_id, **entry._asdict()}
+        return messages.Shown(item_id, *_card(self.served.catalogue[item_id]))
 
 
 def _compile(config: TrainConfig, items: int) -> None:
@@ -205,17 +243,37 @@ def _rehearse(state: LiveState) -> None:
     propose(scratch, scratch.counters, query_of(scratch, 0, 1.0), None)
 
 
-def _query(state: LiveState, wish: Recommend, now: float) -> Query:
-    exclude = _keys(state, wish.exclude_item_ids)
-    if wish.user_id is not None:
-        return query_of(state, state.users.key(wish.user_id), now, exclude)
-    items = _keys(state, wish.history_item_ids or [])
+def query_for(state: LiveState, who: Who, now: float, bar_had: bool) -> Query:
+    """What the next list of a user or of a told session is made from; `bar_had`: without what was had."""
+    if who.user_id is not None:
+        return query_of(state, state.users.key(who.user_id), now)._replace(bar_had=bar_had)
+    items = _keys(state, who.history_item_ids or [])
     times = now - HISTORY_SPACING * np.arange(len(items), 0, -1, dtype=np.float64)
     # What a session tells that it had is no news to it.
-    return Query(items, times, -1, now, exclude if state.config.repeats else np.concatenate([exclude, items]))
+    return Query(items, times, -1, now, _NONE, bar_had)
 
 
-def _keys(state: LiveState, ids: list[str]) -> npt.NDArray[np.int32]:
+def barred(state: LiveState, query: Query) -> npt.NDArray[np.int32]:
+    """Keys that the candidates leave out: what was turned down, and what was had where that is barred."""
+    found = [query.exclude, *([query.items] if query.bar_had else [])]
+    if query.user >= 0 and state.seen.bits[query.user] > 0:
+        start = state.seen.start[query.user]
+        row = slice(start, start + (1 << int(state.seen.bits[query.user])))
+        keys, times = state.seen.keys[row], state.seen.values[row, 1]
+        found.append(keys[(keys >= 0) & (query.bar_had | (times < 0))])
+    return np.concatenate(found)
+
+
+def _card(entry: Entry) -> tuple[str | None, list[str], msgspec.Raw]:
+    return entry.title, entry.categories, entry.attributes
+
+
+def iso(seconds: float) -> str:
+    """A time of the log as text, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
+
+
+def _keys(state: LiveState, ids: Sequence[str]) -> npt.NDArray[np.int32]:
     """Keys of the known ones among these items."""
     keys = np.array([state.items.key(id_) for id_ in ids], np.int32)
     return keys[keys >= 0]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rec_assets.events import InvalidEvent, check
 from rec_assets.log import Draft, Log
-from rec_assets.serving.messages import Refused, named, split_events
+from rec_assets.serving.bodies import Refused, named, split_list
 from rec_assets.settings import Kind
 
 SOURCE = "http"
@@ -34,7 +34,7 @@ def drafts_of(body: bytes, kinds: Mapping[str, Kind]) -> list[Draft]:
     All or nothing: a client that is told of one wrong event has stored none, so it can correct it and send all again.
     """
     received_at = time.time_ns() // 1_000
-    events, drafts = split_events(body), []
+    events, drafts = split_list(body), []
     for index, payload in enumerate(events):
         try:
             check(payload, received_at, kinds)

@@ -16,6 +16,7 @@ from rec_assets.log import Log
 from rec_assets.registry import CorruptCheckpoint, NewerFormat, NoCheckpoint, Promoted, Registry
 from rec_assets.serving.catalogue import Catalogue
 from rec_assets.serving.clock import LogClock
+from rec_assets.serving.listing import Masks
 from rec_assets.settings import Settings
 from rec_assets.training import checkpoint as checkpoints
 from rec_assets.training.model import Model
@@ -32,6 +33,7 @@ class Served:
 
     state: LiveState
     catalogue: Catalogue
+    masks: Masks
     clock: LogClock
     keys_of: str  # the log_id whose order of appearance gave the state its keys
     model: Model | None = None  # None before the first checkpoint
@@ -60,7 +62,9 @@ def open_served(settings: Settings, log: Log, packed: Path | None) -> Served:
             return load(settings, registry, checkpoint_id, log, packed, pointer)
         except UNUSABLE:
             logger.exception("checkpoint %s cannot be served", checkpoint_id)
-    return Served(live.init(settings.train, settings.kinds), Catalogue(), LogClock(), log.log_id)
+    state = live.init(settings.train, settings.kinds)
+    catalogue = Catalogue(state.items)
+    return Served(state, catalogue, Masks(catalogue), LogClock(), log.log_id)
 
 
 def load(
@@ -72,9 +76,10 @@ def load(
     """
     manifest = registry.manifest(checkpoint_id)
     model, state = checkpoints.load(registry, checkpoint_id, settings.kinds)
-    catalogue = Catalogue()
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)
+    catalogue = Catalogue(state.items)
+    if packed is not None:
         catalogue.read(pq.read_table(packed / CATALOGUE))
     model.content = state.content
     same = manifest.log_id == log.log_id
@@ -85,6 +90,7 @@ def load(
     return Served(
         state,
         catalogue,
+        Masks(catalogue),
         LogClock(round(state.clock * 1e6), manifest.created_at) if state.clock else LogClock(),
         manifest.log_id,
         model,

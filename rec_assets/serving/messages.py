@@ -1,54 +1,112 @@
-"""What a request may say, and the answer to one that says something else: a 4xx whose message names the field."""
+"""What a request may say and what it is answered. The OpenAPI document is made from these types."""
 
-from typing import Annotated
+import functools
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from msgspec import UNSET, Meta, UnsetType
 
 BODY_BYTES = 4 << 20  # 1,000 events of 4 KiB
 IDS_LIMIT = 1_000
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Ids = Annotated[list[Id], Meta(max_length=IDS_LIMIT)]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Places = Annotated[int, Meta(ge=1, le=100)]
+NO_ATTRIBUTES = functools.partial(msgspec.Raw, b"{}")
+Attributes = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"}, description="All else of the item.")]
+Share = Annotated[float, Meta(ge=0, le=1)]
+FilterText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2_000,
+        description="Which items may be listed, by their attributes.",
+        examples=['price < 20 and "Comedy" in categories'],
+    ),
+]
 
 
-class Refused(Exception):
-    """A request that gets a 4xx: `status`, what is wrong, the field, and its place in a list of events."""
+class Boost(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Multiplies the odds of the items that match; a factor below 1 buries them."""
 
-    def __init__(self, status: int, message: str, field: str | None = None, index: int | None = None) -> None:
-        super().__init__(message)
-        self.status, self.message, self.field, self.index = status, message, field, index
-
-    def answer(self) -> Response:
-        """The JSON of the refusal: {"error": {"message", "field"?, "index"?}}."""
-        error: dict[str, str | int] = {"message": self.message}
-        if self.field is not None:
-            error["field"] = self.field
-        if self.index is not None:
-            error["index"] = self.index
-        headers = {"Retry-After": "1"} if self.status in (429, 503) else None
-        return Response(msgspec.json.encode({"error": error}), self.status, headers, "application/json")
+    filter: FilterText
+    factor: Annotated[float, Meta(ge=1e-6, le=1e6)]
 
 
-class Recommend(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A wish for a list: for a user, or for a session whose history is told here, oldest first."""
+class Pin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An item that stands at a place, from 1, whatever its score."""
+
+    item_id: Id
+    place: Places
+
+
+class Who(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """For whom: a user, or a session whose items are told here, oldest first. Exactly one of the two."""
 
     user_id: Id | None = None
     history_item_ids: Ids | None = None
-    k: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+class Control(Who, frozen=True, kw_only=True):
+    """What may be listed, and how the list is picked. Business rules come on top."""
+
+    filter: FilterText | None = None
     exclude_item_ids: Ids = []
+    seen: Annotated[
+        Literal["never", "allowed"] | Annotated[float, Meta(gt=0, le=36_500)] | None,
+        Meta(description="Whether what the user had may come again: never, allowed, or after so many days."),
+    ] = None
+    placement: Annotated[Name | None, Meta(description="Where the list is shown; rules may hold for it alone.")] = None
+    boosts: Annotated[list[Boost], Meta(max_length=20)] = []
+    pins: Annotated[list[Pin], Meta(max_length=20)] = []
+    caps: Annotated[
+        dict[Name, Places],
+        Meta(max_length=10, description="The most items of the list that share a value of an attribute."),
+    ] = {}
+    diversity: Annotated[Share | None, Meta(description="0: by score alone; 1: as unlike each other as can be.")] = None
+    freshness: Annotated[Share | None, Meta(description="1 divides an item's odds by its age in days, plus 1.")] = None
+    novelty: Annotated[Share | None, Meta(description="1 divides an item's odds by its events, plus 1.")] = None
+    exploration: Annotated[Share | None, Meta(description="The share of places that are filled at random.")] = None
+
+
+class Recommend(Control, frozen=True, kw_only=True):
+    """A wish for a list."""
+
+    k: Places = 10
+
+
+class Rank(Control, frozen=True, kw_only=True):
+    """A wish to have these items put in order; what is not known or not allowed is left out."""
+
+    item_ids: Annotated[Ids, Meta(min_length=1)]
+
+
+class Similar(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A wish for what goes with an item."""
+
+    item_id: Id
+    k: Places = 10
+    filter: FilterText | None = None
+    exclude_item_ids: Ids = []
+    placement: Name | None = None
+
+
+class Explain(Who, frozen=True, kw_only=True):
+    """Why an item would be recommended."""
+
+    item_id: Id
 
 
 class Item(msgspec.Struct, omit_defaults=True):
-    """One place of a list, best first. `source` is the candidate source that proposed the item first."""
+    """One place of a list, best first. `source` is the candidate source that ranks the item highest."""
 
     item_id: str
     score: float
     source: str
     title: str | None = None
     categories: list[str] = []
-    year: int | None = None
+    attributes: Attributes = msgspec.field(default_factory=NO_ATTRIBUTES)
+    propensity: float = 1.0  # the probability with which this place shows this item
 
 
 class Recommended(msgspec.Struct):
@@ -58,69 +116,155 @@ class Recommended(msgspec.Struct):
     checkpoint: str | None
     offset: int
     now: str
+    rules: str  # version of the business rules
     items: list[Item]
 
 
-class Named(msgspec.Struct):
-    """What the endpoint itself needs of an event; all else is for `events.check`."""
+class Shown(msgspec.Struct, omit_defaults=True):
+    """An item as a card shows it."""
 
-    event_id: str | None = None
-    user_id: str | None = None
-
-
-_recommend, _named = msgspec.json.Decoder(Recommend), msgspec.json.Decoder(Named)
-_raw, _raw_list = msgspec.json.Decoder(msgspec.Raw), msgspec.json.Decoder(list[msgspec.Raw])
+    item_id: str
+    title: str | None = None
+    categories: list[str] = []
+    attributes: Attributes = msgspec.field(default_factory=NO_ATTRIBUTES)
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body; Refused with 413 as soon as it is larger than BODY_BYTES, whatever its headers promise."""
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > BODY_BYTES:
-                raise Refused(413, f"the body is larger than {BODY_BYTES} bytes")
-            parts.append(part)
-    except ClientDisconnect:
-        raise Refused(400, "the client went away before its body was complete") from None
-    return b"".join(parts)
+class Some(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How many."""
+
+    k: Places = 10
 
 
-def parse_recommend(body: bytes) -> Recommend:
-    """The request in `body`; Refused with 400 for what is no JSON and 422 for a wrong field, which is named."""
-    try:
-        wish = _recommend.decode(body)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        field = path.strip("`.").split("[")[0] or None
-        if "unknown field" in message:
-            field = message.split("`")[1]
-        raise Refused(422, f"{field}: {message}" if field else message, field) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON object: {error}") from None
-    if (wish.user_id is None) == (wish.history_item_ids is None):
-        raise Refused(422, "user_id: give either user_id or history_item_ids", "user_id")
-    return wish
+class Listing(Some, frozen=True):
+    """What to list."""
+
+    filter: FilterText | None = None
 
 
-def split_events(body: bytes) -> list[bytes]:
-    """The events of a feedback body, one object or a list of them, each as it was sent; not yet validated.
+class Search(Some, frozen=True):
+    """What to look for: every word in title or categories."""
 
-    Refused with 400 for what is no JSON, 422 for an empty list, 413 for more than IDS_LIMIT events.
+    query: Annotated[str, Meta(max_length=256)] = ""
+
+
+class Found(msgspec.Struct):
+    """Items, in the order that was asked for."""
+
+    items: list[Shown]
+
+
+class SourceShare(msgspec.Struct):
+    """What one candidate source or feature says of the item."""
+
+    name: str
+    value: float  # as the ranker is given it
+    effect: float  # what the score loses where the feature says what it says on average
+
+
+class HistoryShare(msgspec.Struct):
+    """What the score loses without an item of the history."""
+
+    item_id: str
+    title: str | None
+    effect: float | None  # null: without it no source would propose the item
+
+
+class Explained(msgspec.Struct):
+    """Why an item has its place. Effects are differences of the score, whose exponential is the odds."""
+
+    item_id: str
+    checkpoint: str | None
+    place: int | None  # in the list of all candidates, from 1; null where no source proposes it
+    score: float | None
+    source: str | None
+    features: list[SourceShare]  # those that count most, first
+    history: list[HistoryShare]
+
+
+class Stored(msgspec.Struct):
+    """What became of the events: on the disk, at these offsets of the log."""
+
+    accepted: int
+    repeated: int  # had an event_id that the log has already
+    offsets: list[int]
+
+
+class Event(msgspec.Struct):
+    """Something that happened. One of these or a list of at most 1,000."""
+
+    user_id: Id
+    event: Annotated[str, Meta(description="A kind of the configured vocabulary.", examples=["click"])]
+    item_id: Id | None = None
+    event_id: Annotated[Id | None, Meta(description="Sent again, it counts once.")] = None
+    value: float | None = None
+    occurred_at: Annotated[str | float | None, Meta(description="ISO 8601 or seconds since 1970; default now.")] = None
+    request_id: Annotated[Id | None, Meta(description="The list that caused it.")] = None
+    context: dict[str, Any] | None = None
+
+
+class ItemRow(msgspec.Struct):
+    """An item of the catalogue. What is given replaces what was said, null takes it away, the rest stays.
+
+    `hidden` and `deleted` keep it out of all lists; further fields are attributes that filters and rules can ask for.
     """
-    try:
-        if body.lstrip()[:1] != b"[":
-            return [bytes(_raw.decode(body))]
-        events = [bytes(raw) for raw in _raw_list.decode(body)]
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is neither an event nor a list of events: {error}") from None
-    if not events:
-        raise Refused(422, "the list of events is empty")
-    if len(events) > IDS_LIMIT:
-        raise Refused(413, f"{len(events)} events in one request; at most {IDS_LIMIT} are taken")
-    return events
+
+    item_id: Id
+    title: str | UnsetType | None = UNSET
+    categories: list[str] | UnsetType | None = UNSET
+    hidden: bool | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
 
 
-def named(event: bytes) -> Named:
-    """The ids of a validated event."""
-    return _named.decode(event)
+class User(msgspec.Struct):
+    """What is known of a user."""
+
+    user_id: str
+    events: int
+    first_at: str | None
+    last_at: str | None
+    history: list[Shown]  # newest first
+
+
+class SomeUser(msgspec.Struct):
+    """A user, for a choice on the page."""
+
+    user_id: str
+    events: int
+
+
+class SomeUsers(msgspec.Struct):
+    """Users at random."""
+
+    users: list[SomeUser]
+
+
+class Checkpoint(msgspec.Struct):
+    """A checkpoint that is kept."""
+
+    id: str
+    parent: str | None
+    created_at: str
+    start: int  # learnt from [start, watermark) of the log
+    watermark: int
+    promoted: bool
+
+
+class Models(msgspec.Struct):
+    """What is served and what else could be."""
+
+    serving: str | None
+    checkpoints: list[Checkpoint]  # newest first
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What is wrong with a request."""
+
+    message: str
+    field: str | None = None
+    index: int | None = None  # in a list of events
+
+
+class Failure(msgspec.Struct):
+    """The answer to a request that gets none else."""
+
+    error: Problem

@@ -1,32 +1,53 @@
-"""The HTTP routes, mounted into the BentoML service. Every answer is JSON, but for the page and the event stream."""
+"""The HTTP routes, mounted into the BentoML service. Every answer is JSON, but for the pages and the event stream."""
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rec_assets.serving import measures
-from rec_assets.serving.feedback import drafts_of
-from rec_assets.serving.messages import Refused, parse_recommend, read_body
+from rec_assets.features.state import LiveState
+from rec_assets.serving import listing, measures, openapi
+from rec_assets.serving.api import OPERATIONS, VERSION, Operation
+from rec_assets.serving.bodies import Refused, parse, parse_query, read_body
+from rec_assets.serving.changes import deleted, merged
+from rec_assets.serving.explain import explain as explained
+from rec_assets.serving.feedback import Stored, drafts_of
+from rec_assets.serving.messages import (
+    Control,
+    Explain,
+    Found,
+    Listing,
+    Rank,
+    Recommend,
+    Search,
+    Similar,
+    Some,
+    SomeUsers,
+)
 from rec_assets.serving.worker import Worker
 
-PAGE = Path(__file__).parent / "page" / "index.html"
+PAGES = Path(__file__).parent / "page"
+HEADERS = {"API-Version": VERSION, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'",
+    "connect-src 'self'; img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
 STREAM_SECONDS = 0.5  # how often the event stream looks for something new
 SILENCE_SECONDS = 15.0  # after which it says something, so that proxies keep it open
 STREAMS_LIMIT = 100
+BEARER = "bearer "
 Handler = Callable[[Request], Awaitable[Response]]
 logger = logging.getLogger(__name__)
 _streams = 0
@@ -37,14 +58,16 @@ def reply(data: object) -> Response:
     return Response(msgspec.json.encode(data), media_type="application/json")
 
 
-def answering(handler: Handler) -> Handler:
-    """Turn what a handler refuses into its 4xx, what it did not foresee into a logged 500, and measure both."""
+def answering(handler: Handler, operation: Operation | None) -> Handler:
+    """Admit who may ask, turn what a handler refuses into its 4xx, what it did not foresee into a logged 500."""
 
     route = handler.__name__  # never the address: whoever asks for many would make as many labels
 
     async def answer(request: Request) -> Response:
         started = time.perf_counter()
         try:
+            if operation is not None:
+                _admit(request, operation)
             response = await handler(request)
         except Refused as refused:
             response = refused.answer()
@@ -52,11 +75,20 @@ def answering(handler: Handler) -> Handler:
         except Exception:
             logger.exception("%s failed", route)
             response = Refused(500, "an error of ours; it is in the service's log").answer()
+        response.headers.update(HEADERS)
         measures.requests.labels(route, response.status_code).inc()
         measures.seconds.labels(route).observe(time.perf_counter() - started)
         return response
 
     return answer
+
+
+def _admit(request: Request, operation: Operation) -> None:
+    wanted, told = request.headers.get("API-Version", VERSION), request.headers.get("Authorization", "")
+    if wanted != VERSION:
+        raise Refused(400, f"API-Version: this is version {VERSION}, not {wanted[:20]!r}")
+    secret = told[len(BEARER) :].strip() if told.lower().startswith(BEARER) else None
+    _worker(request).guard.admit(operation.scope, secret, request.client.host if request.client else None)
 
 
 def _worker(request: Request) -> Worker:
@@ -71,58 +103,138 @@ def _ready(request: Request) -> Worker:
     return worker
 
 
-@answering
-async def recommend(request: Request) -> Response:
-    """POST /recommend: the list for a user or for a history told in the request."""
-    worker, wish = _ready(request), parse_recommend(await read_body(request))
-    body = await worker.compute.run(lambda: worker.list_for(wish))
+def _id(request: Request, name: str) -> str:
+    found: str = request.path_params[name]
+    if not 1 <= len(found) <= 256:
+        raise Refused(422, f"{name}: 1 to 256 characters are needed", name)
+    return found
+
+
+async def _list(request: Request, wish: Control, k: int, among: list[str] | None = None) -> Response:
+    worker = _ready(request)
+    body = await worker.compute.run(lambda: worker.list_for(wish, k, among))
     return Response(body, media_type="application/json")
 
 
-@answering
+async def recommend(request: Request) -> Response:
+    """POST /recommend."""
+    wish = parse(await read_body(request), Recommend)
+    return await _list(request, wish, wish.k)
+
+
+async def rank(request: Request) -> Response:
+    """POST /rank."""
+    wish = parse(await read_body(request), Rank)
+    return await _list(request, wish, len(wish.item_ids), wish.item_ids)
+
+
+async def similar(request: Request) -> Response:
+    """POST /similar: the list of a session that has had this item alone."""
+    wish = parse(await read_body(request), Similar)
+    if not await _ready(request).compute.run(lambda: _ready(request).engine.knows(wish.item_id)):
+        raise Refused(404, f"item_id: there is no item {wish.item_id!r}", "item_id")
+    session = Control(
+        history_item_ids=[wish.item_id],
+        filter=wish.filter,
+        exclude_item_ids=[*wish.exclude_item_ids, wish.item_id],
+        placement=wish.placement,
+    )
+    return await _list(request, session, wish.k)
+
+
+async def explain(request: Request) -> Response:
+    """POST /explain."""
+    worker, wish = _ready(request), parse(await read_body(request), Explain)
+    return reply(await worker.compute.run(lambda: explained(worker.engine, wish)))
+
+
+async def _best(request: Request, value: Callable[[LiveState], Any]) -> Response:
+    worker, wish = _ready(request), parse_query(request, Listing)
+    return reply(Found(await worker.compute.run(lambda: worker.engine.best(value, wish.k, wish.filter))))
+
+
+async def trending(request: Request) -> Response:
+    """GET /trending."""
+    return await _best(request, listing.trending)
+
+
+async def popular(request: Request) -> Response:
+    """GET /popular."""
+    return await _best(request, listing.popular)
+
+
+async def new(request: Request) -> Response:
+    """GET /new."""
+    return await _best(request, listing.new)
+
+
+def _stored(stored: Stored, count: int) -> Response:
+    return reply({"accepted": count - stored.repeated, "repeated": stored.repeated, "offsets": stored.offsets})
+
+
 async def feedback(request: Request) -> Response:
-    """POST /feedback: one event or a list of at most 1,000; on the disk when this is answered."""
+    """POST /feedback."""
     worker = _worker(request)
     drafts = drafts_of(await read_body(request), worker.settings.kinds)
     stored = await worker.feedback.append(drafts)
     measures.events.labels("accepted").inc(len(drafts) - stored.repeated)
     measures.events.labels("repeated").inc(stored.repeated)
-    accepted = len(drafts) - stored.repeated
-    return reply({"accepted": accepted, "repeated": stored.repeated, "offsets": stored.offsets})
+    return _stored(stored, len(drafts))
 
 
-@answering
+async def items(request: Request) -> Response:
+    """GET /items."""
+    worker, wish = _ready(request), parse_query(request, Search)
+    return reply(Found(await worker.compute.run(lambda: worker.engine.search(wish.query, wish.k))))
+
+
+async def upsert(request: Request) -> Response:
+    """POST /items."""
+    worker, body = _ready(request), await read_body(request)
+    drafts = await worker.compute.run(lambda: merged(worker.engine, body))
+    return _stored(await worker.feedback.append(drafts), len(drafts))
+
+
+async def item(request: Request) -> Response:
+    """GET /items/{item_id}."""
+    worker, item_id = _ready(request), _id(request, "item_id")
+    if not await worker.compute.run(lambda: worker.engine.knows(item_id)):
+        raise Refused(404, f"there is no item {item_id!r}", "item_id")
+    return reply(worker.engine.shown(item_id))
+
+
+async def delete(request: Request) -> Response:
+    """DELETE /items/{item_id}."""
+    worker, item_id = _ready(request), _id(request, "item_id")
+    drafts = await worker.compute.run(lambda: deleted(worker.engine, item_id))
+    return _stored(await worker.feedback.append(drafts), len(drafts))
+
+
+async def users(request: Request) -> Response:
+    """GET /users."""
+    worker, wish = _ready(request), parse_query(request, Some)
+    return reply(SomeUsers(await worker.compute.run(lambda: worker.engine.sample_users(wish.k))))
+
+
+async def user(request: Request) -> Response:
+    """GET /users/{user_id}."""
+    worker, user_id, wish = _ready(request), _id(request, "user_id"), parse_query(request, Some)
+    return reply(await worker.compute.run(lambda: worker.engine.user(user_id, wish.k)))
+
+
+async def models(request: Request) -> Response:
+    """GET /models."""
+    worker = _ready(request)
+    return reply(await asyncio.to_thread(worker.models))
+
+
 async def status(request: Request) -> Response:
-    """GET /status: what is served, how far the log is read, and what the pipeline last published."""
+    """GET /status."""
     return reply(_worker(request).status())
 
 
-@answering
-async def items(request: Request) -> Response:
-    """GET /api/items?query=&limit=: items whose title or categories hold every word."""
-    worker, query, limit = _ready(request), request.query_params.get("query", "")[:256], _number(request, "limit", 12)
-    return reply({"items": await worker.compute.run(lambda: worker.engine.search(query, limit))})
-
-
-@answering
-async def users(request: Request) -> Response:
-    """GET /api/users?sample=: some users, with how many events they have."""
-    worker, sample = _ready(request), _number(request, "sample", 12)
-    return reply({"users": await worker.compute.run(lambda: worker.engine.sample_users(sample))})
-
-
-@answering
-async def history(request: Request) -> Response:
-    """GET /api/history?user_id=&limit=: what a user did last, newest first."""
-    worker, user, limit = _ready(request), request.query_params.get("user_id", ""), _number(request, "limit", 12)
-    if not 1 <= len(user) <= 256:
-        raise Refused(422, "user_id: 1 to 256 characters are needed", "user_id")
-    return reply({"items": await worker.compute.run(lambda: worker.engine.history(user, limit))})
-
-
-@answering
 async def events(request: Request) -> Response:
-    """GET /events: server-sent events of what /status says, whenever it has changed."""
+    """GET /events."""
     if _streams >= STREAMS_LIMIT:
         raise Refused(429, f"{STREAMS_LIMIT} event streams are open already")
     return StreamingResponse(
@@ -151,7 +263,7 @@ async def _stream(worker: Worker) -> AsyncIterator[bytes]:
 
 async def page(_: Request) -> Response:
     """GET /: the page."""
-    return Response(PAGE.read_bytes(), headers=PAGE_HEADERS, media_type="text/html")
+    return Response((PAGES / "index.html").read_bytes(), headers=PAGE_HEADERS, media_type="text/html")
 
 
 async def hello(_: Request) -> Response:
@@ -164,36 +276,49 @@ async def metrics(_: Request) -> Response:
     return Response(await asyncio.to_thread(measures.text), media_type=measures.CONTENT_TYPE)
 
 
-@answering
+async def described(_: Request) -> Response:
+    """GET /openapi.json: this API."""
+    return Response(openapi.document(), media_type="application/json")
+
+
 async def nothing(request: Request) -> Response:
     """Whatever no route takes, so that BentoML's own pages for its APIs do not answer for ours."""
-    addresses = {route.path for route in request.app.routes if isinstance(route, Route)}
-    if request.url.path in addresses:
+    path = request.url.path
+    if any(route.path_regex.match(path) for route in request.app.routes[:-1] if isinstance(route, Route)):
         raise Refused(405, "this address takes another method")
-    raise Refused(404, "there is nothing at this address")
+    raise Refused(404, "there is nothing at this address; /openapi.json tells what there is")
 
 
-def _number(request: Request, field: str, default: int) -> int:
-    text = request.query_params.get(field, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 100):
-        raise Refused(422, f"{field}: an integer from 1 to 100 is needed", field)
-    return int(text)
+HANDLERS: dict[str, Handler] = {
+    handler.__name__: handler
+    for handler in (
+        recommend, rank, similar, explain, trending, popular, new, feedback, items, upsert, item, delete, users, user,
+        models, status, events, metrics,
+    )
+}  # fmt: skip
 
 
-def app() -> Starlette:
+def app(cors_origins: list[str]) -> Starlette:
     """The routes as an application; `app.state.worker` is set when the service starts."""
+    routes = [
+        # Ids may hold slashes.
+        Route(
+            operation.path.replace("_id}", "_id:path}"),
+            answering(HANDLERS[operation.name], operation),
+            methods=[operation.method],
+        )
+        for operation in OPERATIONS
+    ]
+    allowed = [Middleware(CORSMiddleware, allow_origins=cors_origins, allow_methods=["*"], allow_headers=["*"])]
     return Starlette(
         routes=[
-            Route("/recommend", recommend, methods=["POST"]),
-            Route("/feedback", feedback, methods=["POST"]),
-            Route("/status", status),
-            Route("/events", events),
-            Route("/api/items", items),
-            Route("/api/users", users),
-            Route("/api/history", history),
-            Route("/metrics", metrics),
+            *routes,
+            Route("/openapi.json", described),
             Route("/hello", hello),
             Route("/", page),
-            Route("/{path:path}", nothing, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
-        ]
+            Route(
+                "/{path:path}", answering(nothing, None), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+            ),
+        ],
+        middleware=allowed if cors_origins else [],
     )

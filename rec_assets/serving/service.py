@@ -10,7 +10,7 @@ from rec_assets.serving.process import die_with_parent, on_terminate
 from rec_assets.serving.worker import Worker
 from rec_assets.settings import Settings
 
-app = routes.app()
+app = routes.app(Settings().cors_origins)
 
 
 # Tracing is the largest cost of a request even without an exporter; excluded for all addresses. The timeout is short

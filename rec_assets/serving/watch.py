@@ -41,6 +41,7 @@ class Watcher:
         beat_at = 0.0
         while not self._stop.is_set():
             self._take_up()
+            self._read_rules()
             self._engine.prepare()
             if time.monotonic() >= beat_at or self._engine.served.checkpoint != self._noted:
                 beat_at = time.monotonic() + HEARTBEAT_SECONDS
@@ -64,6 +65,15 @@ class Watcher:
             return
         measures.swaps.inc()
         logger.info("serving checkpoint %s after %.0f ms", pointer.id, 1e3 * (time.monotonic() - started))
+
+    def _read_rules(self) -> None:
+        rules = self._engine.rules
+        if not rules.refresh():
+            return
+        if rules.error is None:
+            logger.info("%d business rules of version %s hold", len(rules.rules), rules.rules.version)
+        else:
+            logger.error("%s stays as it was: %s", rules.path, rules.error)
 
     def _note(self) -> None:
         """Write the last swap and the heartbeat; a locked or full spool is tried again at the next beat."""

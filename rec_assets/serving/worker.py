@@ -5,7 +5,6 @@ import logging
 import os
 import time
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ from rec_assets.models.compile import use_cache
 from rec_assets.registry import Registry
 from rec_assets.serving import measures
 from rec_assets.serving.drain import Drain
-from rec_assets.serving.engine import Engine, Ranked
+from rec_assets.serving.engine import Engine, Ranked, iso
 from rec_assets.serving.feedback import Writer
+from rec_assets.serving.keys import Guard
 from rec_assets.serving.lists import ServedLists
-from rec_assets.serving.messages import Item, Recommend, Recommended
+from rec_assets.serving.messages import Checkpoint, Control, Item, Models, Recommended
 from rec_assets.serving.spool import Served as ServedList
 from rec_assets.serving.watch import Watcher
 from rec_assets.settings import Settings
@@ -39,6 +39,7 @@ class Worker:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.compute = Drain(self._idle, WAITING_LISTS)
         self.feedback = Writer(settings.log_dir, WAITING_FEEDBACK)
+        self.guard = Guard(settings.keys_path, settings.workers, settings.anyone)
         self.lists = ServedLists(settings.spool_path, settings.log_dir)
         self.engine: Engine
         self.ready, self.failed, self.stopping = False, False, False
@@ -96,27 +97,46 @@ class Worker:
             self._told_at = time.monotonic()
             self._measure()
 
-    def list_for(self, wish: Recommend) -> bytes:
+    def list_for(self, wish: Control, k: int, among: list[str] | None = None) -> bytes:
         """The answer to a wish, as JSON; the list is kept. For the computing thread."""
         started = time.perf_counter()
-        ranked = self.engine.recommend(wish)
+        ranked = self.engine.recommend(wish, k, among)
         request_id, catalogue = uuid.uuid4().hex, self.engine.served.catalogue
-        items = [
-            Item(item_id, score, source, *catalogue[item_id])
-            for item_id, score, source in zip(ranked.items, ranked.scores, ranked.sources, strict=True)
-        ]
-        answer = Recommended(request_id, ranked.checkpoint, ranked.offset, _iso(ranked.now), items)
+        items = []
+        for item_id, place in zip(ranked.items, ranked.places, strict=True):
+            entry = catalogue[item_id]
+            items.append(
+                Item(
+                    item_id, place.score, place.source, entry.title, entry.categories, entry.attributes,
+                    place.propensity,
+                )
+            )  # fmt: skip
+        answer = Recommended(request_id, ranked.checkpoint, ranked.offset, iso(ranked.now), ranked.rules, items)
         body = msgspec.json.encode(answer)
         seconds = time.perf_counter() - started
-        self.lists.add(_kept(request_id, wish, ranked, seconds))
+        self.lists.add(_kept(request_id, wish, k, ranked, seconds))
         measures.list_seconds.observe(seconds)
         return body
+
+    def models(self) -> Models:
+        """The checkpoints that are kept, the newest first."""
+        serving = self.engine.served.checkpoint
+        listed = Registry(self.settings.checkpoints_dir).list()
+        kept = [
+            Checkpoint(
+                one.id, one.manifest.parent, iso(one.manifest.created_at / 1e6), one.manifest.start,
+                one.manifest.watermark, one.state == "promoted",
+            )
+            for one in listed
+            if one.manifest is not None
+        ]  # fmt: skip
+        return Models(serving, sorted(kept, key=lambda one: one.id, reverse=True))
 
     def status(self) -> dict[str, Any]:
         """What is served and how fresh it is; times in µs UTC, `now` is the log's own time."""
         status: dict[str, Any] = {"ready": self.ready, "worker": self.name, "pipeline": self._pipeline()}
         if not self.ready:
-            return status | {"checkpoint": None, "offset": 0, "behind": 0, "now": _iso(time.time())}
+            return status | {"checkpoint": None, "offset": 0, "behind": 0, "now": iso(time.time())}
         served = self.engine.served
         return status | {
             "log_id": self.engine.log_id,
@@ -126,10 +146,12 @@ class Worker:
             "served_at": served.served_at or None,
             "offset": served.state.offset,
             "behind": self._behind,
+            "rules": self.engine.rules.rules.version,
+            "rules_error": self.engine.rules.error,
             "weights_seconds": self._weights_seconds,
             "users": len(served.state.users),
             "items": len(served.state.items),
-            "now": _iso(served.clock.now()),
+            "now": iso(served.clock.now()),
         }
 
     def _measure(self) -> None:
@@ -159,22 +181,21 @@ class Worker:
         return self._published[1]
 
 
-def _kept(request_id: str, wish: Recommend, ranked: Ranked, seconds: float) -> ServedList:
+def _kept(request_id: str, wish: Control, k: int, ranked: Ranked, seconds: float) -> ServedList:
     """The list as the log keeps it."""
     payload = {
         "request_id": request_id,
         "user_id": wish.user_id,
-        "k": wish.k,
+        "placement": wish.placement,
+        "k": k,
         "item_ids": ranked.items,
         "positions": list(range(1, len(ranked.items) + 1)),
-        "sources": ranked.sources,
-        "scores": ranked.scores,
+        "sources": [place.source for place in ranked.places],
+        "scores": [place.score for place in ranked.places],
+        "propensities": [place.propensity for place in ranked.places],
         "checkpoint": ranked.checkpoint,
         "offset": ranked.offset,
+        "rules": ranked.rules,
         "latency_ms": round(seconds * 1e3, 3),
     }
     return ServedList(wish.user_id, time.time_ns() // 1_000, _list_json.encode(payload))
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

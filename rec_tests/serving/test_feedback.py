@@ -4,8 +4,8 @@ import json
 import pytest
 
 from rec_assets.log import Log
+from rec_assets.serving.bodies import Refused
 from rec_assets.serving.feedback import Writer, drafts_of
-from rec_assets.serving.messages import Refused
 
 
 def body(*numbers):

@@ -1,6 +1,7 @@
 import pytest
 
-from rec_assets.serving.messages import IDS_LIMIT, Refused, parse_recommend, split_events
+from rec_assets.serving.bodies import Refused, parse, split_list
+from rec_assets.serving.messages import IDS_LIMIT, Recommend
 
 
 @pytest.mark.parametrize(
@@ -25,19 +26,19 @@ from rec_assets.serving.messages import IDS_LIMIT, Refused, parse_recommend, spl
 )
 def test_a_wrong_request_is_refused_and_names_the_field(body, status, field):
     with pytest.raises(Refused) as refused:
-        parse_recommend(body)
+        parse(body, Recommend)
     assert (refused.value.status, refused.value.field) == (status, field)
     assert field is None or field in refused.value.message
 
 
 def test_a_request_has_ten_places_unless_it_says_otherwise():
-    assert parse_recommend(b'{"user_id": "u"}').k == 10
-    assert parse_recommend(b'{"history_item_ids": ["a"], "k": 100}').k == 100
+    assert parse(b'{"user_id": "u"}', Recommend).k == 10
+    assert parse(b'{"history_item_ids": ["a"], "k": 100}', Recommend).k == 100
 
 
 def test_events_are_kept_as_they_were_sent():
-    assert split_events(b' {"a": 1.50} ') == [b'{"a": 1.50}']
-    assert split_events(b'[{"a":1}, {"b": [2]}]') == [b'{"a":1}', b'{"b": [2]}']
+    assert split_list(b' {"a": 1.50} ') == [b'{"a": 1.50}']
+    assert split_list(b'[{"a":1}, {"b": [2]}]') == [b'{"a":1}', b'{"b": [2]}']
 
 
 @pytest.mark.parametrize(
@@ -46,5 +47,5 @@ def test_events_are_kept_as_they_were_sent():
 )
 def test_what_holds_no_events_is_refused(body, status):
     with pytest.raises(Refused) as refused:
-        split_events(body)
+        split_list(body)
     assert refused.value.status == status

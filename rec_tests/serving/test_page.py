@@ -50,7 +50,7 @@ def test_a_click_changes_the_next_list(served, browser, tmp_path):
     hidden = shown[0]
     shown = after(browser, lambda: browser.click("#list .card .acts button:last-child"))
     assert hidden not in shown
-    history = served.http.get("/api/history", params={"user_id": "u1"}).json()["items"]
+    history = served.http.get("/users/u1").json()["history"]
     assert [row["item_id"] for row in history[:2]] == [liked, first[0]]
     browser.wait("document.querySelectorAll('#history li').length > 1")
     assert browser.problems == []

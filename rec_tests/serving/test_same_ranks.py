@@ -10,9 +10,9 @@ from rec_assets.features import histories
 from rec_assets.features.state import to_arrays
 from rec_assets.log import Log
 from rec_assets.ranking import recommend, walk
+from rec_assets.ranking.propose import query_of
 from rec_assets.registry import Registry
 from rec_assets.serving.engine import Engine
-from rec_assets.serving.messages import Recommend
 from rec_assets.training import checkpoint as checkpoints
 
 EVENTS = 120
@@ -30,8 +30,9 @@ def test_features_scores_and_order_are_those_of_the_trainer(trained):
     for draft in drafts:  # each list is asked for just before its event arrives
         event = json.loads(draft.payload)
         engine.catch_up()
-        wish, now = Recommend(user_id=event["user_id"], k=20), float(event["occurred_at"])
-        candidates = engine.candidates(engine.served, wish, now)
+        state = engine.served.state
+        query = query_of(state, state.users.key(event["user_id"]), float(event["occurred_at"]))
+        candidates = engine.candidates(engine.served, query)
         scores = engine.served.model.rank(candidates)[0]
         served.append((candidates, scores, recommend(candidates, scores, 20)))
         log.append([draft], "test")

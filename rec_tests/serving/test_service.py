@@ -7,6 +7,7 @@ import httpx
 import pytest
 from live_service import fill
 
+from rec_assets.client import Recommender, ServiceError
 from rec_assets.log import Log
 
 
@@ -113,19 +114,19 @@ def test_other_addresses_and_methods(served):
     assert served.http.get("/nowhere").json()["error"]["message"]
     assert served.http.get("/recommend").status_code == 405
     assert served.http.put("/feedback").status_code == 405
-    assert served.http.get("/api/users", params={"sample": "many"}).json()["error"]["field"] == "sample"
+    assert served.http.get("/users", params={"k": "many"}).json()["error"]["field"] == "k"
     for path in ("/healthz", "/livez", "/readyz", "/", "/hello"):
         assert served.http.get(path).status_code == 200
 
 
 def test_what_the_page_asks_for(served):
-    found = served.http.get("/api/items", params={"query": "film war", "limit": 3}).json()["items"]
+    found = served.http.get("/items", params={"query": "film war", "k": 3}).json()["items"]
     assert len(found) == 3
     assert all("War" in item["categories"] for item in found)
-    users = served.http.get("/api/users", params={"sample": 5}).json()["users"]
+    users = served.http.get("/users", params={"k": 5}).json()["users"]
     assert len(users) == 5
     assert users[0].keys() == {"user_id", "events"}
-    assert served.http.get("/api/history").status_code == 422
+    assert served.http.get("/users/nobody").json()["events"] == 0
 
 
 def test_metrics_count(served):
@@ -253,3 +254,28 @@ def test_an_open_event_stream_does_not_hold_up_the_end(settings, serve):
         server.process.terminate()
         server.process.wait(timeout=15)
     assert time.monotonic() - started < 10
+
+
+def test_the_client_speaks_the_api(served):
+    with Recommender(str(served.http.base_url)) as service:
+        shown = service.recommend("u8", k=3, filter='"War" in categories')
+        assert len(shown.items) == 3
+        stored = service.feedback("u8", "click", shown.items[0].item_id, request_id=shown.request_id)
+        assert stored.accepted == 1
+        assert service.user("u8").history[0].item_id == shown.items[0].item_id
+        assert service.session(["i1", "i2"], k=2).items
+        assert service.rank("u8", ["i1", "i2"], seen="allowed").items
+        assert service.similar("i1").items
+        assert service.explain("u8", "i9").item_id == "i9"
+        assert service.item("i1").title == "Film 1, The (1951)"
+        assert service.search("film", 2) and service.popular(2) and service.new(2)
+        assert service.trending(2, filter='"War" in categories') is not None
+        assert service.models().checkpoints == []
+        assert service.status()["ready"]
+        with pytest.raises(ServiceError, match="404") as refused:
+            service.item("no/such item")
+        assert refused.value.field == "item_id"
+        with pytest.raises(ServiceError, match="403"):
+            service.upsert({"item_id": "i1", "price": 3})
+        with pytest.raises(ServiceError, match="403"):
+            service.delete("i1")
