@@ -23,7 +23,7 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV, not 200 as a table.")] = False,
 ) -> None:
     """Ask the tables: interactions, rejected_events, users, items, micro_batches, prequential_metrics, freshness,
-    signals, drift_alarms.
+    impressions, signals, drift_alarms.
 
     They are copies, at most a minute behind while the loop runs (users and items an hour); no query disturbs it.
     Without a query, list the tables and their columns.

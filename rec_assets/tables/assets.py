@@ -14,6 +14,7 @@ from rec_assets.tables import (
     arrival,
     checks,
     freshness,
+    impressions,
     ledger,
     published,
     rebuild,
@@ -99,6 +100,12 @@ def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settin
         dg.AssetSpec("users", deps=["log"], description="Every user that a record named, with attributes.", **COMMON),
         dg.AssetSpec("items", deps=["log"], description="The catalogue: title, categories, attributes.", **COMMON),
         dg.AssetSpec(
+            "impressions",
+            deps=["log"],
+            description="What was shown to whom at which position, and what was done about it.",
+            **COMMON,
+        ),
+        dg.AssetSpec(
             "micro_batches",
             deps=["log"],
             description="The ledger: one row per range of offsets, and what became of it.",
@@ -148,6 +155,7 @@ def tables(
             "rejected_events": {"rows": counts.rejected, "reasons": dict(con.execute(REASONS, bounds).fetchall())},
             "users": {"rows": counts.users},
             "items": {"rows": counts.items},
+            "impressions": {"rows": counts.impressions, "outcomes": impressions.outcomes(con, start, end)},
             "micro_batches": {"rows": int(batch is not None), "events": counts.events},
         }
         place = {"start": start, "watermark": end}

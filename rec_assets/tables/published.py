@@ -30,6 +30,7 @@ CUT_BY = {
     "micro_batches": "start_offset",
     "prequential_metrics": "start_offset",
     "freshness": "start_offset",
+    "impressions": "list_offset",
     "signals": "start_offset",
     "drift_alarms": "start_offset",
 }

@@ -12,7 +12,7 @@ from rec_assets.tables import ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 from rec_assets.tables.write import write
 
-CARRIED = ("micro_batches", "prequential_metrics", "freshness")  # the log does not tell them
+CARRIED = ("micro_batches", "prequential_metrics", "freshness", "signals", "drift_alarms")  # the log does not tell them
 
 
 def rebuild(
@@ -55,7 +55,10 @@ def _carry_over(con: duckdb.DuckDBPyConnection, path: Path, log_id: str) -> list
             return []
         old.execute("checkpoint")  # leaves no write-ahead log that a new file could be mistaken to belong to
     con.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as old (read_only)")  # attach takes no parameter
+    query = "select table_name from duckdb_tables() where database_name = 'old'"
+    there = {name for (name,) in con.execute(query).fetchall()}  # an older program had fewer
     for table in CARRIED:
-        con.execute(f"insert into {table} by name select * from old.{table}")  # noqa: S608 - names of our own
+        if table in there:
+            con.execute(f"insert into {table} by name select * from old.{table}")  # noqa: S608 - names of our own
     con.execute("detach old")
     return [(line.start, line.end) for line in ledger.lines(con)]

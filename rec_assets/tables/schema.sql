@@ -129,3 +129,19 @@ create table if not exists drift_alarms (
   before double, -- mean of the signal until then
   "now" double -- and over the last micro-batches
 );
+
+-- Grain: one row per item of a served list, judged again whenever feedback to the list comes.
+create table if not exists impressions (
+  list_offset bigint, -- of the list's record, which is written up to a minute after it was served
+  request_id varchar,
+  user_id varchar,
+  served_at timestamp,
+  checkpoint varchar, -- that made the list
+  item_id varchar,
+  position integer, -- 1 is the first
+  source varchar, -- that proposed it
+  score double,
+  outcome varchar, -- acted, against, skipped (above what was acted on), below it, no answer
+  acted varchar[], -- kinds of events that named the list and the item within a day
+  acted_at timestamp
+);

@@ -14,7 +14,7 @@ from rec_assets import events
 from rec_assets.log import Log
 from rec_assets.log.ids import IdIndex, hashes
 from rec_assets.settings import Denoising, Kind
-from rec_assets.tables import arrival, denoising, ledger, warehouse
+from rec_assets.tables import arrival, denoising, impressions, ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 
 CHUNK_ROWS = 20_000  # records parsed at once
@@ -36,6 +36,7 @@ class Counts(msgspec.Struct):
     late: int = 0  # accepted, but occurred before something that an earlier record told of
     users: int = 0  # user records
     items: int = 0  # item records
+    impressions: int = 0  # items of served lists
     late_by_source: dict[str, int] = {}
     excluded: dict[str, int] = {}  # interactions that are not to be learnt from, by rule
     rewritten: int = 0  # interactions of earlier ranges for which that has changed
@@ -85,10 +86,13 @@ def _replace(
     con.register("kinds", _kinds_table(kinds))
     counts, before = Counts(), ledger.clock_before(con, start)
     told_at = None if before is None else warehouse.since_1970(before)
+    impressions.forget(con, start, end)
     for records in log.batches(start, end, CHUNK_ROWS, BLOCK_ROWS):
+        counts.impressions += impressions.take_in(con, records)
         told_at = _take_in(con, events.parse_to_arrow(records, kinds), told_at, counts)
     counts.rewritten = denoising.judge(con, start, end, policy)
     counts.excluded = denoising.per_rule(con, start, end)
+    impressions.judge(con, start, end)
     con.unregister("kinds")
     clock_at = None if told_at is None else warehouse.timestamp(told_at)
     ledger.enter(con, log.log_id, start, end, counts, clock_at, run_id, warehouse.timestamp(clock()))
