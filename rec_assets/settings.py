@@ -92,6 +92,20 @@ class TrainConfig:
     state_every_events: int = 20_000
 
 
+class Promise(BaseModel, frozen=True, extra="forbid"):
+    """How soon, from receipt, an event is to be in the weights that every live service worker serves."""
+
+    p50_seconds: float = 4.0
+    p95_seconds: float = 8.0
+    p99_seconds: float = 15.0
+
+
+class Alerts(BaseModel, frozen=True, extra="forbid"):
+    """Where to send a broken promise, a rollback, a refusal and an alarm of drift."""
+
+    webhook: str = ""  # an http(s) URL that takes a POST of JSON; "": nowhere
+
+
 class Columns(BaseModel, frozen=True, extra="forbid"):
     """What a source calls the canonical fields (None: one of the usual names), and how it writes times and numbers."""
 
@@ -190,6 +204,8 @@ class Settings(BaseSettings):
     sources: dict[Name, Origin] = {}  # what brings records, beside data/landing and the service
     denoising: Denoising = Denoising()
     train: TrainConfig = TrainConfig()
+    promise: Promise = Promise()
+    alerts: Alerts = Alerts()
     first_events: int = 1_000  # the first checkpoint waits for so many events
     batch_events: int = 20_000  # the most that one micro-batch takes; a backlog is worked in order
     batch_seconds: float = 2.0  # the least time from one micro-batch to the next

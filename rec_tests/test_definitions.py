@@ -11,7 +11,7 @@ from rec_assets.registry import Registry
 from rec_assets.registry.assets import promoted_checkpoint
 from rec_assets.report.assets import report
 from rec_assets.settings import Settings
-from rec_assets.tables import checks, denoising, ledger, published, status, usual, warehouse, write
+from rec_assets.tables import checks, denoising, ledger, promise, published, status, usual, warehouse, write
 from rec_assets.tables.assets import MicroBatch, choose, published_tables, tables
 from rec_assets.training.assets import checkpoint
 
@@ -140,6 +140,20 @@ def test_a_run_that_died_after_the_promotion_is_repaired_not_repeated(settings, 
     assert states(settings) == [(0, 20, "promoted", first)]
     assert status.read(settings.status_path).watermark == 20
     assert registry.ids() == [first]
+
+
+def test_the_promise_is_a_check_and_a_policy(settings, log, registry):
+    weights = {"n": 100, "p50_s": 3.0, "p95_s": 9.0, "p99_s": 14.0}
+    assert promise.broken(settings.promise, weights) == ["p95 9.0 s, promised 8 s"]
+    assert promise.broken(settings.promise, None) == []
+    materialize(tables, end=20)
+    candidate(registry, log, 0, 20)
+    result = materialize(checkpoint, promoted_checkpoint)
+    checked = {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    assert checked["freshness_promise"]
+    assert status.read(settings.status_path).promise_broken == []
+    [policy] = [spec.freshness_policy for spec in promoted_checkpoint.specs]
+    assert policy is not None
 
 
 def test_what_the_gate_refuses_is_passed_over(settings, log, registry):

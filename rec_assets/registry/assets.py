@@ -1,5 +1,7 @@
 """What is served: the candidate that passed the gate becomes the promoted checkpoint."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,10 +18,19 @@ from rec_assets.tables.assets import publish
     kinds={"safetensors"},
     owners=["team:recommender"],
     pool="duckdb",
+    # Events, not the clock, ask for a run: what is slow shows in the check, what stands still here.
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=24), warn_window=timedelta(hours=1)),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "freshness_promise",
+            asset="promoted_checkpoint",
+            description="Events are in the served weights as soon as it is promised, at p50, p95 and p99.",
+        )
+    ],
 )
 def promoted_checkpoint(
     context: dg.AssetExecutionContext, log: EventLog, warehouse: Warehouse, checkpoints: Checkpoints
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The pointer that the service follows: moved only from a candidate's parent. Then ledger and status.json."""
     settings, registry = Settings(), checkpoints.open()
     with log.open() as records, warehouse.connect() as con:
@@ -43,7 +54,13 @@ def promoted_checkpoint(
             "behind": records.count_events(now.end, records.head()),
             **{f"weights_{name}": value for name, value in weights.items()},
         }
-        return dg.MaterializeResult(metadata=metadata)
+    yield dg.MaterializeResult(metadata=metadata)
+    yield dg.AssetCheckResult(
+        check_name="freshness_promise",
+        passed=not now.promise_broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"broken": "; ".join(now.promise_broken) or "nothing", **weights},
+    )
 
 
 @dg.op(tags={"kind": "safetensors"})

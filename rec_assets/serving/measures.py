@@ -35,6 +35,15 @@ checkpoint_age = Gauge(
 weights_seconds = Gauge(
     "rec_weights_seconds", "From the receipt of the last event learnt to its serving", multiprocess_mode="livemax"
 )
+waited = Gauge(
+    "rec_weights_waited_seconds",
+    "From receipt to served weights, over the newest micro-batches",
+    ["quantile"],
+    multiprocess_mode="livemax",
+)
+promise_broken = Gauge(
+    "rec_freshness_promise_broken", "Limits of the promised freshness that do not hold", multiprocess_mode="livemax"
+)
 queue = Gauge("rec_queue", "Requests that wait", ["thread"], multiprocess_mode="livesum")
 
 

@@ -25,7 +25,14 @@ from rec_assets.settings import Settings
 
 WAITING_LISTS = 256  # beyond these a request for a list gets 429
 WAITING_FEEDBACK = 2_048
-PUBLISHED = ("events", "micro_batches", "metrics", "freshness", "updated_at")  # of the pipeline's status file
+PUBLISHED = (
+    "events",
+    "micro_batches",
+    "metrics",
+    "freshness",
+    "promise_broken",
+    "updated_at",
+)  # of the pipeline's status file
 logger = logging.getLogger(__name__)
 _list_json = msgspec.json.Encoder()
 
@@ -166,6 +173,11 @@ class Worker:
         measures.queue.labels("feedback").set(self.feedback.waiting)
         if served.promoted_at:
             measures.checkpoint_age.set(time.time() - served.promoted_at / 1e6)
+        published = self._pipeline()
+        for name, seconds in (published.get("freshness", {}).get("weights") or {}).items():
+            if name.startswith("p"):
+                measures.waited.labels(f"0.{name[1:3]}").set(seconds)
+        measures.promise_broken.set(len(published.get("promise_broken", ())))
         if self._weights_seconds is not None:
             measures.weights_seconds.set(self._weights_seconds)
 

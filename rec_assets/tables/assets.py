@@ -1,10 +1,12 @@
 """The tables of one micro-batch: one op, one transaction, and the checks that training waits for."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 import duckdb
+import msgspec
 
 from rec_assets.log import Log
 from rec_assets.registry import Registry
@@ -16,6 +18,7 @@ from rec_assets.tables import (
     freshness,
     impressions,
     ledger,
+    promise,
     published,
     rebuild,
     settling,
@@ -82,6 +85,10 @@ def publish(con: duckdb.DuckDBPyConnection, log: Log, registry: Registry, settin
     now, pointer = warehouse.microseconds(), registry.pointer()
     freshness.measure(con, log, settings.spool_path, now)
     built = status.build(con, pointer.id if pointer else None, pointer.watermark if pointer else None, now)
+    limits = promise.broken(settings.promise, built.freshness["weights"])
+    built = msgspec.structs.replace(built, promise_broken=limits)
+    with contextlib.suppress(ValueError):  # a damaged one is about to be made good
+        promise.tell(settings, status.read(settings.status_path), built)
     status.write(settings.status_path, built)
     published.update(con, settings.published_dir, now)
     return built

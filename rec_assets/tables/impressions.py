@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -51,7 +52,7 @@ def take_in(con: duckdb.DuckDBPyConnection, records: Sequence[Record]) -> int:
 
     A list that cannot be read is passed over: the service writes them, nobody else.
     """
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for record in lists(records):
         try:
             served = msgspec.json.decode(record.payload, type=_List)
@@ -59,7 +60,8 @@ def take_in(con: duckdb.DuckDBPyConnection, records: Sequence[Record]) -> int:
             continue
         at, n = warehouse.timestamp(record.received_at), len(served.item_ids)
         common = (record.offset, served.request_id, served.user_id, at, served.checkpoint)
-        columns = (served.item_ids, served.positions, served.sources or [None] * n, served.scores or [None] * n)
+        unknown: list[None] = [None] * n
+        columns = (served.item_ids, served.positions, served.sources or unknown, served.scores or unknown)
         rows += [(*common, *each) for each in zip(*columns, strict=False)]
     if rows:
         columns_of = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), ROWS, strict=True)]

@@ -56,6 +56,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     micro_batches: int
     metrics: dict[str, dict[str, float]]  # per system "n" and means over all scored events, e.g. "hit20"
     drift: list[Alarm] = []  # the newest
+    promise_broken: list[str] = []  # which limits of the promised freshness the weights' times exceed
     freshness: dict[str, dict[str, float] | None]  # "weights", "own": {"n", "p50_s", ...}; None: no figure
     updated_at: int
 

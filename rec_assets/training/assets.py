@@ -1,18 +1,20 @@
 """One micro-batch, tested and then learnt from: a candidate checkpoint, and the gate that promotion waits for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.alerts import raise_alert
 from rec_assets.log import Log
 from rec_assets.registry import Manifest, Registry
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
 from rec_assets.settings import Settings
 from rec_assets.tables import denoising, drift, finish, ledger, settling
 from rec_assets.tables.assets import publish
+from rec_assets.tables.drift import Alarm
 from rec_assets.tables.ledger import Line
 from rec_assets.training.shadow import Verdict
 
@@ -98,6 +100,7 @@ def checkpoint(
                 registry.refuse(candidate.checkpoint, candidate.reason)
                 finish.refused(con, line.start, line.end, candidate.checkpoint, candidate.reason)
                 publish(con, records, registry, Settings())
+    _alert(candidate, line, alarms)
     yield dg.MaterializeResult(metadata=_metadata(candidate, line))
     yield _shadow(candidate.verdict)
     yield dg.AssetCheckResult(
@@ -133,6 +136,17 @@ def _learn(
         learnt.checkpoint_id, learnt.parent, learnt.metrics, gate.passed, gate.reason, gate.figures, learnt.seconds,
         learnt.verdict,
     )  # fmt: skip
+
+
+def _alert(candidate: Candidate, line: Line, alarms: Sequence[Alarm]) -> None:
+    settings, place = Settings(), {"start": line.start, "end": line.end, "checkpoint": candidate.checkpoint}
+    if candidate.verdict is not None and candidate.verdict.dropped:
+        raise_alert(settings, "rolled back", candidate.verdict.reason, **place)
+    if not candidate.passed:
+        raise_alert(settings, "refused", candidate.reason, **place)
+    if alarms:
+        text = "; ".join(f"{each.signal}: {each.before:.3f} to {each.now:.3f} ({each.detector})" for each in alarms)
+        raise_alert(settings, "drift", text, **place)
 
 
 def _shadow(verdict: Verdict | None) -> dg.AssetCheckResult:
