@@ -1,5 +1,6 @@
 """`rec doctor`: whether this installation is whole, line by line, with what to do where it is not."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -8,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import psutil
 import typer
@@ -15,8 +17,10 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from rec_assets import ports
+from rec_assets.cli.provenance import of_list
 from rec_assets.cli.serve import environment
-from rec_assets.cli.stored import Finding, findings
+from rec_assets.cli.stored import UNREADABLE, Finding, findings
+from rec_assets.log import Log
 from rec_assets.settings import Settings
 
 DISK_BYTES = 2_000_000_000  # less free space may not last a day
@@ -24,11 +28,24 @@ OWN = re.compile(r"bentoml|dagster|rec_assets")  # in the command line of what m
 SET_UP = "run `make setup`"
 
 
-def doctor() -> None:
-    """Look at the environment and at all that is stored; exit status 1 if anything is wrong."""
+def doctor(
+    request: Annotated[str | None, typer.Option(help="A list's request_id; default: the newest in the log.")] = None,
+) -> None:
+    """Look at the environment and at all that is stored; exit status 1 if anything is wrong.
+
+    Proves from which offsets the weights behind a served list were learnt.
+    """
     settings, console = Settings(), Console(highlight=False)
     problems = 0
-    for group in (python(), packages(), disk(settings), listeners(settings), telemetry(settings), findings(settings)):
+    for group in (
+        python(),
+        packages(),
+        disk(settings),
+        listeners(settings),
+        telemetry(settings),
+        findings(settings),
+        origin(settings, request),
+    ):
         for ok, subject, found, advice in group:
             console.print("[green]ok     [/]" if ok else "[red]problem[/]", end=" ")
             console.print(f"{subject}: {found}", markup=False, soft_wrap=True)
@@ -38,6 +55,13 @@ def doctor() -> None:
     console.print(f"\n{problems} problem{'s' * (problems != 1)}" if problems else "\nAll is well.")
     if problems:
         raise typer.Exit(1)
+
+
+def origin(settings: Settings, request_id: str | None) -> Iterator[Finding]:
+    """Where a served list came from."""
+    if (settings.log_dir / "tail.sqlite").exists():
+        with contextlib.suppress(*UNREADABLE), Log.open(settings.log_dir, create=False) as log:  # said already
+            yield from of_list(settings, log, request_id)
 
 
 def python() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from rec_assets.settings import Settings
 from rec_assets.tables import checks, ledger, status, warehouse
 
 REBUILD = "rebuild the tables from the log with the Dagster job `rebuild`"
+UNREADABLE = (NewerLog, DamagedLog)
 SHOWN = 3  # problems of one kind that are listed
 
 
@@ -38,7 +39,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
             yield from of_registry(settings, log)
             yield from of_tables(settings, log)
             yield from of_status(settings, log)
-    except (NewerLog, DamagedLog) as error:
+    except UNREADABLE as error:
         yield Finding(False, "log", str(error), "use the newer program, or take back a copy of data/log")
 
 
@@ -73,10 +74,10 @@ def of_registry(settings: Settings, log: Log) -> Iterator[Finding]:
     where = f"offset {pointer.watermark} of {log.head()}" if pointer.log_id == log.log_id else "from another log"
     advice = "the log was replaced by an older copy: take back the newer one, or start over with an empty data folder"
     yield Finding(not ahead, "promoted", f"{pointer.id}, {where}", advice)
-    breaks = _breaks(chain)
+    broken = breaks(chain)
     gaps = ", ".join(f"[{low}, {high})" for low, high in _gaps(chain[0]))
     whole = f"{len(chain)} kept links; offsets [0, {chain[0].watermark}) learnt once" + (f" but {gaps}" if gaps else "")
-    yield Finding(not breaks, "chain", _some(breaks) if breaks else whole, "`rec models rollback` to before the break")
+    yield Finding(not broken, "chain", _some(broken) if broken else whole, "`rec models rollback` to before the break")
 
 
 def of_tables(settings: Settings, log: Log) -> Iterator[Finding]:
@@ -155,7 +156,7 @@ def _against_checkpoint(settings: Settings, log: Log, lines: Sequence[ledger.Lin
     yield Finding(not wrong, "ledger and chain", found, "the next micro-batch puts the ledger right")
 
 
-def _breaks(chain: Sequence[Manifest]) -> list[str]:
+def breaks(chain: Sequence[Manifest]) -> list[str]:
     """Where a link did not learn exactly what its parent had not, newest first."""
     found = []
     for child, parent in itertools.pairwise(chain):

@@ -155,3 +155,38 @@ def test_telemetry_that_is_on_is_told(settings, monkeypatch):
 def test_packages_are_those_that_are_asked_for():
     [found] = doctoring.packages()
     assert found.ok, found.found
+
+
+def serve(settings, request_id, checkpoint):
+    served = {"request_id": request_id, "checkpoint": checkpoint, "offset": 4, "item_ids": [], "positions": []}
+    with Log.open(settings.log_dir) as log:
+        log.append([Draft("list", json.dumps(served).encode())], "test")
+
+
+def origin(settings, request_id=None):
+    return {finding.subject: finding for finding in doctoring.origin(settings, request_id)}
+
+
+def test_a_served_list_leads_to_the_offsets_it_was_learnt_from(settings, whole):
+    assert origin(settings)["served list"].found == "none in the log yet"
+    first, second = whole.ids()[:2]
+    with Log.open(settings.log_dir) as log:
+        arrays = {"encoder": {"item": np.zeros(2, np.float32)}}
+        skipped = whole.passed_over(log.log_id, 4, 6)
+        log.append([Draft("event", b"{}")] * 2, "test")
+        third = whole.write("base", second, 6, 8, arrays, log_id=log.log_id, skipped=skipped)
+    for request_id, checkpoint in (("r1", first), ("r2", None), ("r3", third)):
+        serve(settings, request_id, checkpoint)
+    found = origin(settings)
+    assert "r3" in found["served list"].found and third in found["served list"].found
+    assert "3 kept links" in found["served list"].found
+    assert found["learnt from"].found == "[0, 4); [6, 8)"
+    assert found["not learnt from"].found == "[4, 6): refused: loss rose"
+    assert origin(settings, "r1")["learnt from"].found == "[0, 2)"
+    assert "before anything" in origin(settings, "r2")["served list"].found
+    assert not origin(settings, "r9")["served list"].ok
+    harmed = settings.checkpoints_dir / third / "encoder.safetensors"
+    harmed.write_bytes(harmed.read_bytes()[:-1])
+    assert not origin(settings, "r3")["served list"].ok
+    shutil.rmtree(harmed.parent)
+    assert "retention" in origin(settings, "r3")["served list"].found
