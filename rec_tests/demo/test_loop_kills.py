@@ -1,20 +1,13 @@
 """kill -9 of whatever runs, at random instants, while events stream in: nothing is lost and nothing learnt twice."""
 
-import itertools
 import json
-import os
-import random
-import signal
-import time
 from collections.abc import Callable, Iterator
 
-import duckdb
 import httpx
-import psutil
 import pytest
 
-from rec_assets.demo.loop import Loop, answers
-from rec_assets.registry import Registry
+from rec_assets.demo.kills import Killer, problems, wait_until_ready
+from rec_assets.demo.loop import Loop
 from rec_assets.replay import replay
 from rec_assets.settings import Settings
 
@@ -50,29 +43,7 @@ def stream(is_wanted: Callable[[], bool]) -> Iterator[dict[str, object]]:
         yield event(last)
 
 
-def victims(loop: Loop) -> dict[str, psutil.Process]:
-    """What can be killed now, by name: the supervised processes and all that they started, cold runs among it."""
-    found = {}
-    for name, each in loop.supervisor.status().items():
-        if name == "webserver" or each.pid is None or not each.running:
-            continue
-        process = psutil.Process(each.pid)
-        found[name] = process
-        for number, child in enumerate(process.children(recursive=True)):
-            found[f"{name}'s child {number}"] = child
-    return found
-
-
-def wait_until_ready(loop: Loop, timeout: float) -> None:
-    """What was killed last may still be starting."""
-    deadline = time.monotonic() + timeout
-    while not answers(f"{loop.service_url}/readyz"):
-        assert time.monotonic() < deadline, "the service does not come back"
-        time.sleep(0.2)
-
-
 def run_with_kills(settings: Settings, kills: int, apart: float, seed: int) -> None:
-    rng = random.Random(seed)
     loop = Loop.prepare(settings, print)
     settings.landing_dir.mkdir(parents=True)
     rows = "".join(json.dumps(event(number)) + "\n" for number in range(FIRST_EVENTS))
@@ -81,21 +52,14 @@ def run_with_kills(settings: Settings, kills: int, apart: float, seed: int) -> N
     try:
         loop.start()
         loop.wait_first_checkpoint(240)
-        killed: list[str] = []
-        next_kill = time.monotonic() + apart * rng.random()
+        killer = Killer(loop, kills, apart, seed)
 
         def sent(_events, _sent_at, offsets) -> None:
-            nonlocal next_kill
             acknowledged.extend(offsets)
-            if len(killed) < kills and time.monotonic() >= next_kill:
-                choices = victims(loop)
-                name = rng.choice(sorted(choices))
-                os.kill(choices[name].pid, signal.SIGKILL)
-                killed.append(name)
-                next_kill = time.monotonic() + apart * (0.5 + rng.random())
+            killer.tick()
 
         with httpx.Client(base_url=loop.service_url, timeout=30.0) as client:
-            replay(stream(lambda: len(killed) < kills), client, rate=RATE, on_sent=sent)
+            replay(stream(lambda: not killer.is_done), client, rate=RATE, on_sent=sent)
         loop.wait_learnt(240)
         wait_until_ready(loop, 120)
         answer = httpx.post(f"{loop.service_url}/recommend", json={"user_id": "somebody new", "k": 5}, timeout=30.0)
@@ -103,23 +67,7 @@ def run_with_kills(settings: Settings, kills: int, apart: float, seed: int) -> N
         assert len(answer.json()["items"]) == 5
     finally:
         loop.supervisor.stop()
-    assert len(set(acknowledged)) == len(acknowledged)
-    check_exactly_once(settings, acknowledged, FIRST_EVENTS + len(acknowledged))
-
-
-def check_exactly_once(settings: Settings, acknowledged: list[int], total: int) -> None:
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as con:
-        [(rows, ids)] = con.execute("select count(*), count(distinct event_id) from interactions").fetchall()
-        stored = {offset for (offset,) in con.execute("select log_offset from interactions").fetchall()}
-    assert (rows, ids) == (total, total)
-    assert set(acknowledged) <= stored
-    registry = Registry(settings.checkpoints_dir)
-    # Those that retention removed are in `learnt` too: the registry refuses a candidate whose range overlaps it.
-    learnt = registry.manifest(registry.promoted()).learnt
-    assert all(before.end < after.start for before, after in itertools.pairwise(learnt)), learnt
-    assert {offset for start, end in learnt for offset in range(start, end)} >= stored
-    kept = [manifest for manifest in reversed(registry.chain(registry.promoted())) if manifest.parent is not None]
-    assert all(before.end == after.start for before, after in itertools.pairwise(kept)), kept
+    assert problems(settings, acknowledged, FIRST_EVENTS + len(acknowledged)) == []
 
 
 @pytest.fixture
