@@ -95,6 +95,7 @@ def _parameters(policy: Denoising) -> dict[str, object]:
         "repeat": timedelta(seconds=policy.repeat_seconds),
         "burst": timedelta(seconds=policy.burst_seconds / 2),
         "burst_events": policy.burst_events,
+        "few": min(filter(None, (policy.burst_events, policy.crawler_events)), default=1 << 62),
         "crawl": timedelta(seconds=policy.crawler_seconds / 2),
         "crawler_events": policy.crawler_events,
         "agents": policy.crawler_agents,

@@ -19,6 +19,15 @@ near as (
     and occurred_at >= first_at - 2 * $reach and occurred_at <= last_at + 2 * $reach
 ),
 
+-- Most rows are their user's only one of that item, of a user with few rows: no rule that counts can hold for them.
+pairs as (select user_id, item_id from near group by user_id, item_id having count(*) > 1),
+
+busy as (select user_id from near where weight != 0 group by user_id having count(*) > $few),
+
+marked as (
+  select *, user_id in (from busy) or (user_id, item_id) in (select (user_id, item_id) from pairs) as looked_at from near
+),
+
 seen as (
   select
     *,
@@ -28,7 +37,8 @@ seen as (
     count(*) filter (weight != 0) over crawl as crawl_rows,
     count(*) filter (weight > 0) over later as later_for,
     count(*) filter (weight < 0) over later as later_against
-  from near
+  from marked
+  where looked_at
   window
     again as (partition by user_id, item_id, event order by occurred_at, event_id),
     burst as (partition by user_id order by occurred_at range between $burst preceding and $burst following),
@@ -36,6 +46,8 @@ seen as (
     later as (
       partition by user_id, item_id order by occurred_at range between current row and $contradiction following
     )
+  union all
+  select *, null, null, 0, 0, 0, 0 from marked where not looked_at
 ),
 
 judged as (
