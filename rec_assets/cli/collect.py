@@ -1,7 +1,6 @@
 """`rec collect`: what Kafka, growing files and sources of your own have, into the log, for as long as it runs."""
 
 import signal
-import sys
 import threading
 from typing import Annotated
 
@@ -10,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from rec_assets.launcher.supervisor import Child, Supervisor
+from rec_assets.launcher.processes import collectors
+from rec_assets.launcher.supervisor import Supervisor
 from rec_assets.log import Log
 from rec_assets.settings import Settings
 from rec_assets.sources import configured
@@ -74,12 +74,10 @@ def _follow(settings: Settings, name: str) -> None:
 
 def _supervise(settings: Settings, names: list[str]) -> None:
     logs = settings.data.absolute() / "logs"
-    command = [sys.executable, "-c", "from rec_assets.cli import app; app()", "collect", "--here"]
-    children = [Child(f"collect-{name}", [*command, name]) for name in names]
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with Log.open(settings.log_dir) as log, Supervisor(children, logs) as supervisor:
+    with Log.open(settings.log_dir) as log, Supervisor(collectors(settings, names), logs) as supervisor:
         typer.echo(f"following {', '.join(names)}; their output is in {logs}/collect-*.log; Ctrl-C ends it")
         head = log.head()
         starts = dict.fromkeys(supervisor.status(), 1)

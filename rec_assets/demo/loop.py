@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from rec_assets.cli import serve
-from rec_assets.launcher.processes import dagster
+from rec_assets.launcher.processes import collectors, dagster
 from rec_assets.launcher.supervisor import Child, Supervisor
 from rec_assets.log import Log
 from rec_assets.ports import find_free
@@ -42,7 +42,7 @@ class Loop:
             serve.environment(settings, settings.workers),
             ready=lambda: answers(url + "/readyz"),
         )
-        children = [*dagster(settings, dagster_port), service]
+        children = [*dagster(settings, dagster_port), service, *collectors(settings)]
         supervisor = Supervisor(children, settings.data.absolute() / "logs")
         return cls(settings, url, f"http://{settings.host}:{dagster_port}", supervisor)
 

@@ -1,4 +1,4 @@
-"""Dagster alone, supervised: what `make dev` runs."""
+"""Dagster, and whoever follows the streams of rec.toml, supervised: what `make dev` runs."""
 
 import argparse
 import signal
@@ -7,7 +7,7 @@ import time
 
 import typer
 
-from rec_assets.launcher.processes import dagster
+from rec_assets.launcher.processes import collectors, dagster
 from rec_assets.launcher.supervisor import NotReady, Supervisor
 from rec_assets.ports import find_free
 from rec_assets.settings import Settings
@@ -16,7 +16,7 @@ READY_SECONDS = 180.0
 
 
 def main() -> None:
-    """Start code server, worker, daemon and webserver, and keep them running until Ctrl-C."""
+    """Start code server, worker, daemon, webserver and a collector per stream, and keep them running until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="make dev", description=__doc__)
     parser.add_argument("--port", type=int, help="of Dagster's pages; default: REC_DAGSTER_PORT, else 3070")
     parser.add_argument("--no-worker", action="store_true", help="every run in a process of its own: slower")
@@ -30,7 +30,8 @@ def main() -> None:
         signal.signal(each, lambda *_: ended.set())
     logs = settings.data.absolute() / "logs"
     typer.echo(f"Starting Dagster; logs are in {logs}")
-    supervisor = Supervisor(dagster(settings, port, worker=not arguments.no_worker), logs)
+    children = [*dagster(settings, port, worker=not arguments.no_worker), *collectors(settings)]
+    supervisor = Supervisor(children, logs)
     with supervisor:
         _wait_ready(supervisor, ended)
         if not ended.is_set():

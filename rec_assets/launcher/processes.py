@@ -1,16 +1,18 @@
-"""The processes of a running Dagster: code server, webserver, daemon and warm worker."""
+"""The processes of a running Dagster, code server, webserver, daemon and warm worker; and those that follow sources."""
 
 import json
 import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from rec_assets import durable
 from rec_assets.launcher import channel, home
 from rec_assets.launcher.supervisor import Child
 from rec_assets.settings import Settings
+from rec_assets.sources.configured import streams
 
 MODULE = "rec_assets.definitions"
 LOCATION = "rec_assets"  # the name that sensors' and schedules' states hang on, also in workspace.yaml
@@ -49,6 +51,14 @@ def dagster(settings: Settings, port: int, worker: bool = True) -> list[Child]:
         Child("webserver", [*python, *pages], env, ready=lambda: _answers(settings.host, port), after="code-server"),
     ]
     return [child for child in children if worker or child.name != "worker"]
+
+
+def collectors(settings: Settings, names: Sequence[str] | None = None) -> list[Child]:
+    """One process per source to follow, by default all streams of rec.toml: none where it names none."""
+    command = [sys.executable, "-c", "from rec_assets.cli import app; app()", "collect", "--here"]
+    env = {"REC_DATA": str(settings.data.absolute())}
+    followed = streams(settings) if names is None else names
+    return [Child(f"collect-{name}", [*command, name], env) for name in followed]
 
 
 def worker_ready(prepared: Path) -> bool:

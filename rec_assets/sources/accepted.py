@@ -1,5 +1,6 @@
-"""A file or table of which nothing would be accepted is refused as a whole: a wrong column or setting, not bad rows."""
+"""A file, table or stream of which nothing would be accepted is refused: a wrong column or setting, not bad rows."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from rec_assets.settings import Kind
 from rec_assets.sources.source import BrokenFile
 from rec_assets.validation import InvalidEvent, read_item, read_user
 
+ENOUGH = 100  # records of a stream
 LOOKED_AT = 1_000  # rows, until one is accepted
 
 
@@ -47,6 +49,35 @@ def accepted_tables(tables: Iterable[pa.Table], name: str, kinds: Mapping[str, K
         yield table
     if rows and not good:
         raise _none_accepted(name, rows, first)
+
+
+class Beginning:
+    """Looks at what a stream gives until one record would be accepted; what is given is in the log by then.
+
+    `whole`: nothing of the stream was read before, so that few records say enough if there are no others.
+    """
+
+    def __init__(self, name: str, kinds: Mapping[str, Kind], whole: bool) -> None:
+        self.name, self.kinds, self.whole = name, kinds, whole
+        self._rows, self._good, self._first = 0, False, ""
+
+    def look(self, drafts: Iterable[Draft]) -> None:
+        """Raises BrokenFile where none of the first ENOUGH records would be accepted."""
+        if self._good:
+            return
+        now = time.time_ns() // 1_000
+        for draft in drafts:
+            problem = rejection(draft, self.kinds, now)
+            self._good = self._good or problem is None
+            self._first = self._first or f"row {draft.source_position}: {problem}"
+            self._rows += 1
+        if self._rows >= ENOUGH and not self._good:
+            raise _none_accepted(self.name, self._rows, self._first)
+
+    def end(self) -> None:
+        """There is no more for now: raises BrokenFile where there was something, and none would be accepted."""
+        if self.whole and self._rows and not self._good:
+            raise _none_accepted(self.name, self._rows, self._first)
 
 
 def _none_accepted(name: str, rows: int, first: str | None) -> BrokenFile:

@@ -45,7 +45,7 @@ def collect_once(name: str, settings: Settings, log: Log, progress: Progress | N
         if isinstance(origin, KafkaSource):
             from rec_assets.sources.kafka import Topic
 
-            return Topic(name, origin).collect(log, progress)
+            return Topic(name, origin, settings.kinds).collect(log, progress)
         return [collect(open_own(origin), log, progress)]
 
 
@@ -55,7 +55,7 @@ def follow(name: str, settings: Settings, log: Log, stop: Stop, progress: Progre
     if isinstance(origin, KafkaSource):
         from rec_assets.sources.kafka import Topic
 
-        Topic(name, origin).follow(log, stop, progress)
+        Topic(name, origin, settings.kinds).follow(log, stop, progress)
         return
     said: list[str] = []
     while True:

@@ -1,14 +1,15 @@
 """Files that grow at their end, JSON lines or CSV: read on from the byte where the last whole row ended."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from rec_assets.log import Draft
-from rec_assets.settings import FileSource
+from rec_assets.settings import KINDS, FileSource, Kind
 from rec_assets.sources import delimited
+from rec_assets.sources.accepted import Beginning
 from rec_assets.sources.mapping import ColumnMapping
 from rec_assets.sources.rows import Row, json_row
 from rec_assets.sources.source import Batch, BrokenFile, SourceError
@@ -32,12 +33,15 @@ class Place(msgspec.Struct):
 class GrowingFile:
     """One file as a source; an event_id follows from its path, its number there, and the byte that a row begins at."""
 
-    def __init__(self, name: str, file: Readable, origin: FileSource) -> None:
-        self.name, self.file, self.origin = name, file, origin
+    def __init__(self, name: str, file: Readable, origin: FileSource, kinds: Mapping[str, Kind] = KINDS) -> None:
+        self.name, self.file, self.origin, self.kinds = name, file, origin, kinds
         self.kind = "csv" if file.name.lower().endswith(".csv") else "jsonl"
 
     def read(self, position: str | None) -> Iterator[Batch]:
-        """Rows that were finished since; a last line without its end is left for the next time. Raises BrokenFile."""
+        """Rows that were finished since; a last line without its end is left for the next time.
+
+        Raises BrokenFile, also where all rows at the beginning would be rejected.
+        """
         if self.file.name.lower().endswith((*COMPRESSED, ".parquet")):
             raise BrokenFile(self.file.name, "only plain CSV and JSON lines can be followed; set follow = false")
         try:
@@ -53,12 +57,14 @@ class GrowingFile:
 
     def _batches(self, stream: Any, head: bytes, place: Place) -> Iterator[Batch]:
         drafts: list[Draft] = []
+        beginning = Beginning(self.file.name, self.kinds, whole=place.bytes == 0)
         broken: BrokenFile | None = None
         try:
             for draft in self._csv(stream, place) if self.kind == "csv" else self._jsonl(stream, place):
                 drafts.append(draft)
                 if len(drafts) == BATCH_ROWS:
                     yield Batch(drafts, _position(place, head))
+                    beginning.look(drafts)
                     drafts = []
         except delimited.Unfinished:
             pass  # the rest of the quoted cell is still to come
@@ -68,6 +74,8 @@ class GrowingFile:
             yield Batch(drafts, _position(place, head))
         if broken is not None:
             raise broken
+        beginning.look(drafts)
+        beginning.end()
 
     def _jsonl(self, stream: Any, place: Place) -> Iterator[Draft]:
         mapping = ColumnMapping.like(self.origin.columns).of_objects(self.file.name)

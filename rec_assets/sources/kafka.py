@@ -5,13 +5,14 @@ bounded: one batch is in hand, and the client fetches no more than QUEUE_KB ahea
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rec_assets.log import Draft, Log
-from rec_assets.settings import KafkaSource
+from rec_assets.settings import KINDS, KafkaSource, Kind
+from rec_assets.sources.accepted import Beginning
 from rec_assets.sources.environment import filled
 from rec_assets.sources.mapping import USUAL, ColumnMapping
 from rec_assets.sources.rows import Row, json_row
@@ -26,8 +27,9 @@ QUEUE_KB = 16_384
 class Topic:
     """One topic. Several processes may follow it in one group: each gets some of its partitions."""
 
-    def __init__(self, name: str, origin: KafkaSource) -> None:
+    def __init__(self, name: str, origin: KafkaSource, kinds: Mapping[str, Kind] = KINDS) -> None:
         self.name, self.origin = name, origin
+        self._beginning = Beginning(f"topic {origin.topic}", kinds, whole=True)
         self.mapping = ColumnMapping.like(origin.columns).of_objects(f"topic {origin.topic}")
         self._problem: str | None = None
         self._ended: set[int] = set()
@@ -41,6 +43,7 @@ class Topic:
             self._assign(consumer, [TopicPartition(self.origin.topic, each) for each in partitions], log)
             while not self._ended.issuperset(partitions):
                 self._take(consumer, log, progress)
+        self._beginning.end()
         return [self._totals[each] for each in sorted(self._totals)]
 
     def follow(self, log: Log, stop: Stop, progress: Progress | None = None) -> None:
@@ -94,6 +97,7 @@ class Topic:
         """Begin each partition where the log says. Raises SourceError, which the client hands on to whoever reads."""
         for each in given:
             position = log.position(self._source(each.partition))
+            self._beginning.whole &= position is None
             each.offset = OFFSET_BEGINNING if position is None else self._checked(consumer, each, int(position))
         consumer.assign(given)
 
@@ -126,6 +130,8 @@ class Topic:
             past[partition] = offset + 1
         for partition, each in drafts.items():
             self._append(log, partition, each, past[partition])
+        for each in drafts.values():
+            self._beginning.look(each)
         if drafts and progress is not None:
             self._read += sum(map(len, drafts.values()))
             progress(self.origin.topic, self._read)

@@ -48,7 +48,7 @@ def collect_urls(
     try:
         found = list(find(origin))
         if origin.follow:
-            return [_follow(each, name, origin, log, progress) for each in found]
+            return [_follow(each, name, origin, settings, log, progress) for each in found]
         return [taken for each in found if (taken := _whole(each, name, origin, settings, log, progress)) is not None]
     except (OSError, ImportError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -86,8 +86,10 @@ def _version(info: dict[str, Any]) -> str:
     return " ".join(f"{key}={info[key]}" for key in VERSION if info.get(key) is not None)
 
 
-def _follow(found: Found, name: str, origin: FileSource, log: Log, progress: Progress | None) -> Collected:
-    file = GrowingFile(f"follow:{name}/{found.path}", Remote(found.filesystem, found.path), origin)
+def _follow(
+    found: Found, name: str, origin: FileSource, settings: Settings, log: Log, progress: Progress | None
+) -> Collected:
+    file = GrowingFile(f"follow:{name}/{found.path}", Remote(found.filesystem, found.path), origin, settings.kinds)
     try:
         return collect(file, log, progress)
     except BrokenFile as error:  # what stands before the place is stored

@@ -69,3 +69,16 @@ def test_what_cannot_be_read_stops_there_and_goes_on_when_it_is_mended(follow):
 def test_the_unit_of_times_holds_from_one_read_to_the_next(follow):
     assert follow("user,item,ts\nu1,i,1700000000\n")[0] == ["u1"]
     assert "those before it are in s" in follow("u2,i,1700000000000\n")[1]
+
+
+def test_a_file_of_which_nothing_is_accepted_says_so_and_its_rows_are_kept(follow, log):
+    odd = "u,i,dance\n"
+    users, error = follow("user,item,event\n" + odd * 3)
+    assert users == []
+    assert "none of its 3 rows would be accepted; check columns" in error
+    assert "event: is not one of" in error
+    assert log.head() == 3
+    assert follow(odd) == ([], None)  # one wrong row among others is none of the file's
+    assert "none of its 100 rows" in follow(odd * 100)[1]
+    assert follow("u,i,view\n" + odd * 200) == (["u"], None)
+    assert log.head() == 305

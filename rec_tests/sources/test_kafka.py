@@ -153,3 +153,14 @@ def test_a_member_of_a_group_says_it_too(cluster, log):
     log.append([], "kafka:shop/short/0", "5000")
     with pytest.raises(SourceError, match="but was read up to 5000"):
         Topic("shop", source(cluster, "short", group="other")).follow(log, threading.Event().wait)
+
+
+def test_a_topic_of_which_nothing_is_accepted_says_so_and_its_messages_are_kept(cluster, log):
+    send(cluster[0], "strange", [{"who": "u", "what": "i"}] * 3)
+    with pytest.raises(SourceError, match=r"topic strange: none of its 3 rows would be accepted.*user_id: is missing"):
+        Topic("strange", source(cluster, "strange")).collect(log)
+    assert log.head() == 3
+    send(cluster[0], "strange", [b"x"] * 100)
+    with pytest.raises(SourceError, match=r"none of its 100 rows"):
+        Topic("strange", source(cluster, "strange")).collect(log)
+    assert log.head() == 103
