@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import optax
 
 from rec_assets.models.arrays import Array
+from rec_assets.models.products import einsum
+from rec_assets.models.softmax import softmax_loss
 
 TIME_BUCKETS = 32
 HOUR, DAY = 3_600, 86_400
@@ -49,12 +51,14 @@ class Rows(NamedTuple):
 
 
 class Sequences(NamedTuple):
-    """Histories, newest last, padding on the left. Position l predicts what happens at `times[:, l + 1]`."""
+    """Pieces of histories, oldest first, several to a line; a position predicts the event behind it."""
 
-    items: Array  # [B, L] int32 rows, -1 on padding
-    times: Array  # [B, L + 1] int32 seconds since the sequence's first event
+    items: Array  # [B, L] int32 rows, -1 on padding and where nothing came before
+    times: Array  # [B, L] int32 seconds of the item, since the piece's first event
+    ahead: Array  # [B, L] int32 seconds of the event to be predicted
     hour: Array  # [B, L] int32 0-23 of the event to be predicted
     weekday: Array  # [B, L] int32 0-6
+    piece: Array  # [B, L] int32: a position sees its own piece only
 
 
 class Batch(NamedTuple):
@@ -117,23 +121,29 @@ def dropped(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
 def attend(block: Block, x: jax.Array, sequences: Sequences, queries: int) -> jax.Array:
     """What the layer adds to the last `queries` positions of x [B, L, D]: [B, queries, D]."""
-    batch, length, dim = x.shape
+    _, length, dim = x.shape
     heads, window = block.position.shape
-    gate, value, query, key = jnp.split(jax.nn.silu(norm(x, block.scale) @ block.inner), 4, axis=-1)
-    gate, query = gate[:, -queries:], query[:, -queries:]
-    split = (batch, -1, heads, dim // heads)
+    width = dim // heads
+    inner = block.inner.reshape(dim, 4, heads, width)
+    parts = jax.nn.silu(einsum("bld,dphe->pbhle", norm(x, block.scale), inner))  # heads outside: dense products
+    gate, value, query, key = parts[0, :, :, -queries:], parts[1], parts[2, :, :, -queries:], parts[3]
     at = jnp.arange(length - queries, length)
     distance = at[:, None] - jnp.arange(length)  # [queries, L]
-    elapsed = time_bucket(sequences.times[:, 1:][:, -queries:, None] - sequences.times[:, None, :-1])  # [B, queries, L]
+    elapsed = time_bucket(sequences.ahead[:, -queries:, None] - sequences.times[:, None, :])  # [B, queries, L]
     bias = block.position[:, jnp.clip(distance, 0, window - 1)] + jnp.moveaxis(block.time.T[elapsed], -1, 1)
-    scores = jnp.einsum("bqhd,bkhd->bhqk", query.reshape(split), key.reshape(split)) * (dim // heads) ** -0.5 + bias
-    seen = (distance >= 0) & (sequences.items >= 0)[:, None, :]
-    seen = seen[:, None]
-    weights = jnp.where(
-        seen, jax.nn.softmax(jnp.where(seen, scores, -1e9), axis=-1), 0.0
-    )  # nothing seen, nothing mixed
-    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value.reshape(split)).reshape(batch, queries, dim)
-    return (norm(mixed, jnp.ones(dim)) * gate) @ block.outer
+    scores = einsum("bhqe,bhke->bhqk", query * width**-0.5, key) + bias
+    same = sequences.piece[:, -queries:, None] == sequences.piece[:, None, :]
+    seen = ((distance >= 0) & same & (sequences.items >= 0)[:, None, :])[:, None]
+    # Where nothing is seen, nothing is mixed.
+    weights = jnp.where(seen, jax.nn.softmax(jnp.where(seen, scores, -1e9), axis=-1), 0.0)
+    mixed = einsum("bhqk,bhke->bhqe", weights, value)
+    return einsum("bhqe,hed->bqd", norm_heads(mixed) * gate, block.outer.reshape(heads, width, dim))
+
+
+def norm_heads(x: jax.Array) -> jax.Array:
+    """`norm` over heads and width of x [B, H, L, E]."""
+    x = x - x.mean(axis=(1, 3), keepdims=True)
+    return x * jax.lax.rsqrt((x * x).mean(axis=(1, 3), keepdims=True) + 1e-6)
 
 
 def encode(
@@ -146,9 +156,9 @@ def encode(
 ) -> jax.Array:
     """User vectors [B, queries, D] at the last `queries` positions; the last layer computes nothing else."""
     keys = [None] * (len(dense.blocks) + 1) if key is None else list(jax.random.split(key, len(dense.blocks) + 1))
-    gap = time_bucket(sequences.times[:, 1:] - sequences.times[:, :-1])
     there = (sequences.items >= 0)[..., None]
     x = jnp.where(there, vectors[jnp.maximum(sequences.items, 0)] * (vectors.shape[1] ** 0.5), 0.0)
+    gap = time_bucket(sequences.ahead - sequences.times)
     x = x + dense.gap[gap] + dense.hour[sequences.hour] + dense.weekday[sequences.weekday]
     x = dropped(x, dropout, keys[0])
     for number, block in enumerate(dense.blocks):
@@ -163,23 +173,22 @@ def logits(dense: Dense, vectors: jax.Array, bias: jax.Array, sequences: Sequenc
     return encode(dense, vectors, sequences, 1)[:, 0] @ vectors.T + bias
 
 
-def losses(
-    dense: Dense,
-    rows: Rows,
-    content: jax.Array,
-    correction: jax.Array,
-    batch: Batch,
-    dropout: float,
-    key: jax.Array | None,
-) -> jax.Array:
-    """Cross-entropy [T] in nats over the rows given. `correction` [R] is what is added to the logits: minus the log
-    of the chance that the row was drawn (0 where all rows are there), -inf for one that is no choice.
-    """
+def targeted(
+    dense: Dense, rows: Rows, content: jax.Array, batch: Batch, dropout: float, key: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """User vectors [T, D] where something is to be predicted, and item vectors [R, D]."""
     vectors = item_vectors(dense, rows, content)
     users = encode(dense, vectors, batch.sequences, batch.sequences.items.shape[1], dropout, key)
-    users = users.reshape(-1, users.shape[-1])[batch.positions]
+    return users.reshape(-1, users.shape[-1])[batch.positions], vectors
+
+
+def losses(dense: Dense, rows: Rows, content: jax.Array, correction: jax.Array, batch: Batch) -> jax.Array:
+    """Cross-entropy [T] in nats over the rows given, without dropout. `correction` [R] is what is added to the logits:
+    minus the log of the chance that the row was drawn (0 where all rows are there), -inf for one that is no choice.
+    """
+    users, vectors = targeted(dense, rows, content, batch, 0.0, None)
     each: jax.Array = optax.softmax_cross_entropy_with_integer_labels(
-        users @ vectors.T + rows.bias + correction, batch.targets
+        einsum("td,rd->tr", users, vectors) + rows.bias + correction, batch.targets
     )
     return each
 
@@ -194,5 +203,6 @@ def loss(
     key: jax.Array | None,
 ) -> jax.Array:
     """Weighted mean of `losses`, a scalar; 0 when all is padding."""
-    each = losses(dense, rows, content, correction, batch, dropout, key)
-    return jnp.sum(jnp.where(batch.weight > 0, each, 0.0) * batch.weight) / jnp.maximum(jnp.sum(batch.weight), 1.0)
+    users, vectors = targeted(dense, rows, content, batch, dropout, key)
+    share = batch.weight / jnp.maximum(jnp.sum(batch.weight), 1.0)
+    return softmax_loss(users, vectors, rows.bias + correction, batch.targets, share)

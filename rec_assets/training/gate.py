@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rec_assets.training import examples as example_arrays
 from rec_assets.training.examples import Examples
 from rec_assets.training.model import Model
-from rec_assets.training.online import choose_rows, example_losses, padded, slots, stretch_losses
-from rec_assets.training.stretches import Stretches, step_batches
+from rec_assets.training.online import choose_rows, example_losses, padded, slots, target_losses
+from rec_assets.training.packing import Lines, pack, step_batches
 
 Z = 3.0
 MARGIN = 0.01  # of the parent's loss: to learn what is new costs a little of what is old, on every stream
@@ -32,7 +32,7 @@ class Gate(NamedTuple):
 class Replayed(NamedTuple):
     """Material that parent and candidate have both learnt."""
 
-    stretches: Stretches
+    lines: Lines
     examples: Examples
     rows: npt.NDArray[np.int32]  # of the parent's items: one that is new cannot count against the candidate
     correction: npt.NDArray[np.float32]  # of these rows' logits
@@ -51,20 +51,21 @@ def replayed(model: Model, number: int, rng: np.random.Generator) -> Replayed:
     targets = np.cumsum(stretches.items.shape[1] - stretches.first)
     enough = int(np.searchsorted(targets, number)) + 1
     stretches = stretches.take(np.arange(min(enough, len(targets))))
-    rows, correction = choose_rows(model.store, stretches, model.store.size, rng)
-    return Replayed(stretches, model.replay.some_examples(number, rng), rows, correction)
+    lines = pack(stretches)
+    rows, correction = choose_rows(model.store, lines, model.store.size, rng)
+    return Replayed(lines, model.replay.some_examples(number, rng), rows, correction)
 
 
 def losses(model: Model, material: Replayed) -> Losses:
     """The model's losses, without dropout."""
     found: list[npt.NDArray] = [np.empty(0)]
-    if len(material.stretches.first):
+    if len(material.lines.items):
         rows, correction = material.rows, material.correction
         gathered = model.store.gather(rows)["value"]
         content = padded(model.content_of(model.store.key_of[rows]), len(correction))
-        places = slots(rows, model.store.rows(material.stretches.items))
-        for batch in step_batches(material.stretches, places):
-            each = stretch_losses(model.dense, gathered, content, correction, batch)
+        places = (slots(rows, model.store.rows(keys)) for keys in (material.lines.items, material.lines.following))
+        for batch in step_batches(material.lines, *places):
+            each = target_losses(model.dense, gathered, content, correction, batch)
             found.append(np.asarray(each)[np.asarray(batch.weight) > 0])
     ranked: list[npt.NDArray] = [np.empty(0)]
     for start in range(0, len(material.examples.target), EVENTS_PER_STEP):

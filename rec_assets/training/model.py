@@ -15,7 +15,7 @@ from rec_assets.models import encoder, ranker
 from rec_assets.models.compile import bucket
 from rec_assets.ranking import CONTEXT, FEATURES, Candidates
 from rec_assets.settings import TrainConfig
-from rec_assets.training import examples, stretches
+from rec_assets.training import examples, packing, stretches
 from rec_assets.training.optimizer import optimizer
 from rec_assets.training.replay import Replay
 from rec_assets.training.store import EmbeddingStore
@@ -54,7 +54,7 @@ class Model:
         vectors, bias = self._vectors(n_items)
         found = np.empty((len(windows.now), n_items), np.float32)
         for start, end, size in pieces(len(windows.now)):
-            inputs = stretches.sequences(
+            inputs = packing.windows(
                 pad(windows.items[start:end], size, -1),
                 pad(windows.times[start:end], size),
                 pad(windows.now[start:end], size),

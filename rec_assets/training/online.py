@@ -4,6 +4,7 @@ import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import optax
@@ -14,13 +15,13 @@ from rec_assets.training import examples as example_arrays
 from rec_assets.training.examples import Examples
 from rec_assets.training.model import Model
 from rec_assets.training.optimizer import optimizer
+from rec_assets.training.packing import FEW_TARGETS, Lines, lines_per_step, pack, step_batch, step_batches
 from rec_assets.training.store import SLOTS, EmbeddingStore
-from rec_assets.training.stretches import Stretches, lengths, step_batch, step_batches
-from rec_assets.training.stretches import empty as empty_stretches
+from rec_assets.training.stretches import Stretches
 
 FULL_ROWS = 8_192  # up to here the softmax is over all rows, beyond it over a sample
 SAMPLED_ROWS = 4_096  # least size of that sample
-GROUP_FULL, GROUP_SAMPLED = 1_024, 64  # stretches that share one gather and one scatter
+GROUP_FULL, GROUP_SAMPLED = 1_024, 64  # lines that share one gather and one scatter
 EVENTS_PER_STEP = 16  # of the ranker
 
 Rate = tuple[float, float]  # at the first and at the last step of a call; linear between
@@ -78,44 +79,46 @@ def as_floats(batch: ranker.Batch) -> ranker.Batch:
 
 def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.random.Generator) -> float:
     """One pass over the stretches, in their order, in place. Mean loss in nats before each step; nan without any."""
-    model.store.admit(stretches.items)
-    group = GROUP_FULL if model.store.size <= FULL_ROWS else GROUP_SAMPLED
-    total = max(len(stretches.first), 1)
+    store = model.store
+    store.admit(stretches.items)
+    lines = pack(stretches)
+    group = GROUP_FULL if store.size <= FULL_ROWS else GROUP_SAMPLED
+    total = max(len(lines.items), 1)
     losses: list[jax.Array] = []
-    for start in range(0, len(stretches.first), group):
-        part = stretches.take(np.arange(start, min(start + group, total)))
-        np.add.at(model.store.chosen, target_rows(model.store, part), 1.0)
-        rows, correction = choose_rows(model.store, part, model.store.size, rng)
-        gathered = model.store.gather(rows)
+    for start in range(0, len(lines.items), group):
+        part = lines.take(np.arange(start, min(start + group, total)))
+        chosen = store.rows(part.chosen())
+        np.add.at(store.chosen, chosen[chosen >= 0], 1.0)
+        rows, correction = choose_rows(store, part, store.size, rng)
+        gathered = store.gather(rows)
         count = np.int32(model.row_steps)
-        moments = (
-            optax.ScaleByAdamState(count, gathered["first"], gathered["second"]),
-            optax.EmptyState(),
-        )
+        moments = (optax.ScaleByAdamState(count, gathered["first"], gathered["second"]), optax.EmptyState())
         state = State(model.dense, model.dense_moments, gathered["value"], moments)
-        content = padded(model.content_of(model.store.key_of[rows]), len(correction))
-        batches = list(step_batches(part, slots(rows, model.store.rows(part.items))))
+        content = jnp.asarray(padded(model.content_of(store.key_of[rows]), len(correction)))
+        lowered = jnp.asarray(correction)
+        places = (slots(rows, store.rows(keys)) for keys in (part.items, part.following))
+        batches = list(step_batches(part, *places))
         for number in rng.permutation(len(batches)):
-            done = (start + len(part.first) * len(losses) / (len(losses) + len(batches))) / total
+            done = (start + len(part.items) * len(losses) / (len(losses) + len(batches))) / total
             key = jax.random.fold_in(jax.random.key(model.config.seed), model.row_steps)
             now = np.float32(rate[0] + (rate[1] - rate[0]) * min(done, 1.0))
-            state, loss = step(state, content, correction, batches[number], now, key, model.config.dropout)
+            state, loss = step(state, content, lowered, batches[number], now, key, model.config.dropout)
             losses.append(loss)
             model.row_steps += 1
         model.dense, model.dense_moments = state.dense, state.dense_moments
         adam = state.row_moments[0]
-        model.store.scatter(rows, dict(zip(SLOTS, (state.rows, adam.mu, adam.nu), strict=True)))
+        store.scatter(rows, dict(zip(SLOTS, (state.rows, adam.mu, adam.nu), strict=True)))
     model.changed()
     return float(np.mean(losses)) if losses else float("nan")
 
 
 def choose_rows(
-    store: EmbeddingStore, stretches: Stretches, size: int, rng: np.random.Generator
+    store: EmbeddingStore, lines: Lines, size: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Which of the first `size` rows a group of stretches is learnt with, ascending [n], and the bucketed correction
+    """Which of the first `size` rows a group of lines is learnt with, ascending [n], and the bucketed correction
     of their logits.
 
-    Up to FULL_ROWS all of them. Beyond, the stretches' own and even draws; a logit is lowered by the log of the
+    Up to FULL_ROWS all of them. Beyond, the lines' own and even draws; a logit is lowered by the log of the
     chance that its row is there (Bengio and Senécal 2008): 1 − (1 − its share of all targets so far)^targets · (1 −
     chance of being drawn).
     """
@@ -123,8 +126,8 @@ def choose_rows(
         rows = np.arange(size, dtype=np.int32)
         correction = np.zeros(size, np.float32)
     else:
-        targets = target_rows(store, stretches)
-        touched = np.unique(store.rows(stretches.items))
+        targets = store.rows(lines.chosen())
+        touched = np.unique(np.concatenate([store.rows(lines.items).ravel(), targets]))
         touched = touched[touched >= 0]
         draws = max(SAMPLED_ROWS - len(touched), SAMPLED_ROWS // 4)
         drawn = rng.integers(0, size, draws).astype(np.int32)
@@ -135,12 +138,6 @@ def choose_rows(
         correction[~np.isin(rows, targets) & ~np.isin(rows, drawn)] = -np.inf  # only somebody's history
     padding = np.full(bucket(len(rows)) - len(rows), -np.inf, np.float32)
     return rows, np.concatenate([correction, padding])
-
-
-def target_rows(store: EmbeddingStore, stretches: Stretches) -> npt.NDArray[np.int32]:
-    """The rows of all that is to be predicted, one for each event."""
-    predicted = np.arange(stretches.items.shape[1]) >= stretches.first[:, None]
-    return store.rows(stretches.items[predicted & (stretches.items >= 0)])
 
 
 def slots(rows: npt.NDArray[np.int32], wanted: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -168,11 +165,11 @@ def learn_examples(model: Model, examples: Examples, rate: Rate, rng: np.random.
 
 
 @jax.jit
-def stretch_losses(
+def target_losses(
     dense: encoder.Dense, rows: encoder.Rows, content: jax.Array, correction: jax.Array, batch: encoder.Batch
 ) -> jax.Array:
     """[T] without dropout."""
-    return encoder.losses(dense, rows, content, correction, batch, 0.0, None)
+    return encoder.losses(dense, rows, content, correction, batch)
 
 
 @jax.jit
@@ -184,14 +181,19 @@ def example_losses(params: ranker.Params, batch: ranker.Batch) -> jax.Array:
 def warm(model: Model) -> None:
     """Run each step once on nothing, so that it is compiled; the model is left as it is."""
     window, store = model.config.window, model.store
-    rows, correction = choose_rows(store, empty_stretches(window), store.size, np.random.default_rng(0))
+    nothing = np.full((1, window), -1, np.int32)
+    no_time = np.zeros((1, window))
+    lines = Lines(nothing, no_time, nothing, no_time, nothing >= 0, nothing)
+    rows, correction = choose_rows(store, lines, store.size, np.random.default_rng(0))
     gathered = store.gather(rows)
     content = padded(model.content_of(store.key_of[rows]), len(correction))
     moments = (optax.ScaleByAdamState(np.int32(0), gathered["first"], gathered["second"]), optax.EmptyState())
     state = State(model.dense, model.dense_moments, gathered["value"], moments)
-    for length in lengths(window):
-        batch = step_batch(empty_stretches(window), np.empty((0, window + 1), np.int32), length)
+    for targets in (0, FEW_TARGETS + 1):
+        many = lines.take(np.zeros(lines_per_step(window) if targets else 0, np.int64))
+        predicted = np.arange(many.items.size).reshape(many.items.shape) < targets
+        batch = step_batch(many._replace(predicted=predicted), many.items, np.zeros_like(many.items))
         step(state, content, correction, batch, np.float32(0), jax.random.key(0), model.config.dropout)
-        stretch_losses(model.dense, gathered["value"], content, correction, batch)
+        target_losses(model.dense, gathered["value"], content, correction, batch)
     empty = model.replay.examples.take(np.empty(0, np.int64))
     ranker_step(model.ranker, model.ranker_moments, example_arrays.step_batch(empty, EVENTS_PER_STEP), np.float32(0))

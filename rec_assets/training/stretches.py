@@ -1,16 +1,10 @@
-"""Stretches of histories as training material, and the step batches made of them."""
+"""Stretches of histories as training material."""
 
 import itertools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from rec_assets.models import encoder
-
-HOUR, DAY = 3_600, 86_400
-STEP_POSITIONS = 800  # of one step batch, padding included
 
 
 class Stretches(NamedTuple):
@@ -98,58 +92,3 @@ def from_events(
         parts.append(cut(int(users[chosen[0]]), items[chosen], times[chosen], len(chosen), window, window, offset))
     together = join(parts, window)
     return together.take(rng.permutation(len(together.first)))
-
-
-def sequences(
-    items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], now: npt.NDArray[np.float64]
-) -> encoder.Sequences:
-    """The encoder's input from rows [B, L], the seconds [B, L] of each and of the event to be predicted last, [B]."""
-    times = np.concatenate([times, now[:, None]], axis=1)
-    there = np.concatenate([items >= 0, np.ones((len(items), 1), bool)], axis=1)
-    origin = np.where(there, times, np.inf).min(axis=1, keepdims=True)
-    times = np.where(there, times, origin)
-    seconds = times[:, 1:].astype(np.int64)
-    elapsed = np.clip(times - origin, 0, np.iinfo(np.int32).max).astype(np.int32)
-    hour = (seconds // HOUR % 24).astype(np.int32)
-    weekday = ((seconds // DAY + 3) % 7).astype(np.int32)  # 1970 began on a Thursday
-    return encoder.Sequences(items, elapsed, hour, weekday)
-
-
-def step_batches(stretches: Stretches, rows: npt.NDArray[np.int32]) -> Iterator[encoder.Batch]:
-    """Padded step batches of one or two shapes: short histories do not pay for long ones.
-
-    `rows` [n, W + 1] are the places of `stretches.items` among the gathered rows, -1 on padding.
-    """
-    window = stretches.items.shape[1] - 1
-    used = np.minimum(np.maximum((stretches.items >= 0).sum(axis=1) - 1, window + 1 - stretches.first), window)
-    low = -1
-    for length in lengths(window):
-        chosen = np.flatnonzero((used > low) & (used <= length))
-        size = STEP_POSITIONS // length
-        for start in range(0, len(chosen), size):
-            part = chosen[start : start + size]
-            yield step_batch(stretches.take(part), rows[part], length)
-        low = length
-
-
-def lengths(window: int) -> tuple[int, ...]:
-    """How many positions the sequences of a step batch may have."""
-    return tuple(sorted({max(window // 4, 1), window}))
-
-
-def step_batch(stretches: Stretches, rows: npt.NDArray[np.int32], length: int) -> encoder.Batch:
-    """One step batch of up to STEP_POSITIONS // length stretches, of which the newest `length` positions are kept."""
-    size = STEP_POSITIONS // length
-    items = np.full((size, length + 1), -1, np.int32)
-    times = np.zeros((size, length + 1))
-    items[: len(rows)], times[: len(rows)] = rows[:, -length - 1 :], stretches.times[:, -length - 1 :]
-    dropped = stretches.items.shape[1] - 1 - length
-    column = np.arange(1, length + 1)
-    predicted = (column >= (stretches.first - dropped)[:, None]) & (items[: len(rows), 1:] >= 0)
-    positions = np.flatnonzero(predicted).astype(np.int32)
-    padded = np.zeros((2, size * length), np.int32)
-    padded[0, : len(positions)] = positions
-    padded[1, : len(positions)] = items[: len(rows), 1:].reshape(-1)[positions]
-    weight = (np.arange(size * length) < len(positions)).astype(np.float32)
-    inputs = sequences(items[:, :-1], times[:, :-1], times[:, -1])
-    return encoder.Batch(inputs, padded[0], padded[1], weight)

@@ -3,8 +3,9 @@ import numpy as np
 import optax
 import pytest
 
-from rec_assets.models import encoder
-from rec_assets.training.stretches import sequences
+from rec_assets.models import encoder, products
+from rec_assets.models.softmax import softmax_loss
+from rec_assets.training.packing import windows
 
 ROWS, DIM, WINDOW = 12, 16, 8
 
@@ -35,7 +36,7 @@ def history(length, width, seed=0):
 def logits(parts, items, times, now):
     dense, rows, content = parts
     return np.asarray(
-        encoder.logits(dense, encoder.item_vectors(dense, rows, content), rows.bias, sequences(items, times, now))
+        encoder.logits(dense, encoder.item_vectors(dense, rows, content), rows.bias, windows(items, times, now))
     )
 
 
@@ -49,7 +50,7 @@ def test_padding_on_the_left_changes_nothing(parts, length):
 
 def test_the_last_position_alone_is_what_all_positions_give(parts):
     dense, rows, content = parts
-    inputs = sequences(*history(6, WINDOW))
+    inputs = windows(*history(6, WINDOW))
     vectors = encoder.item_vectors(dense, rows, content)
     last = encoder.encode(dense, vectors, inputs, 1)
     assert np.asarray(last[:, 0]) == pytest.approx(
@@ -61,9 +62,9 @@ def test_nothing_later_is_seen(parts):
     dense, rows, content = parts
     vectors = encoder.item_vectors(dense, rows, content)
     items, times, now = history(8, WINDOW)
-    before = encoder.encode(dense, vectors, sequences(items, times, now), WINDOW)
+    before = encoder.encode(dense, vectors, windows(items, times, now), WINDOW)
     items[0, 5:] = (items[0, 5:] + 1) % ROWS
-    after = encoder.encode(dense, vectors, sequences(items, times, now), WINDOW)
+    after = encoder.encode(dense, vectors, windows(items, times, now), WINDOW)
     assert np.asarray(after[:, :5]) == pytest.approx(np.asarray(before[:, :5]), abs=1e-6)
     assert np.abs(np.asarray(after[:, 5:]) - np.asarray(before[:, 5:])).max() > 1e-3
 
@@ -83,10 +84,46 @@ def test_time_buckets():
 
 def batch_of(items, weight):
     width = items.shape[1]
-    inputs = sequences(
-        items[:, :-1], np.tile(np.arange(width - 1.0), (len(items), 1)), np.full(len(items), width - 1.0)
-    )
+    inputs = windows(items[:, :-1], np.tile(np.arange(width - 1.0), (len(items), 1)), np.full(len(items), width - 1.0))
     return encoder.Batch(inputs, np.arange(items[:, 1:].size, dtype=np.int32), items[:, 1:].reshape(-1), weight)
+
+
+def test_the_loss_and_its_gradients_are_those_of_the_plain_formula():
+    keys = jax.random.split(jax.random.key(1), 4)
+    users, vectors = jax.random.normal(keys[0], (6, DIM)), jax.random.normal(keys[1], (ROWS, DIM))
+    bias = jax.random.normal(keys[2], (ROWS,)).at[3].set(-np.inf)
+    targets, weight = np.array([0, 1, 5, 0, 2, 3]), np.array([0.5, 1.0, 0.25, 2.0, 1.0, 0.0], np.float32)
+
+    def plain(users, vectors, bias):
+        each = optax.softmax_cross_entropy_with_integer_labels(users @ vectors.T + bias, targets)
+        return jax.numpy.sum(jax.numpy.where(weight > 0, each, 0.0) * weight)
+
+    wanted, wanted_grads = jax.value_and_grad(plain, argnums=(0, 1, 2))(users, vectors, bias)
+    found, grads = jax.value_and_grad(softmax_loss, argnums=(0, 1, 2))(users, vectors, bias, targets, weight)
+    assert float(found) == pytest.approx(float(wanted), abs=1e-5)
+    for one, other in zip(grads, wanted_grads, strict=True):
+        assert np.asarray(one) == pytest.approx(np.asarray(other), abs=1e-5)
+
+
+def test_pieces_on_one_line_do_not_see_each_other(parts):
+    dense, rows, content = parts
+    vectors = encoder.item_vectors(dense, rows, content)
+    one, other = windows(*history(3, 3)), windows(*history(5, 5, seed=1))
+    line = encoder.Sequences(*(np.concatenate([x, y], axis=1) for x, y in zip(one, other, strict=True)))
+    line = line._replace(piece=np.array([[0] * 3 + [1] * 5], np.int32))
+    together = np.asarray(encoder.encode(dense, vectors, line, WINDOW))
+    assert together[:, :3] == pytest.approx(np.asarray(encoder.encode(dense, vectors, one, 3)), abs=1e-5)
+    assert together[:, 3:] == pytest.approx(np.asarray(encoder.encode(dense, vectors, other, 5)), abs=1e-5)
+
+
+def test_half_precision_is_close(parts, monkeypatch):
+    """What a GPU computes with."""
+    dense, rows, content = parts
+    vectors = encoder.item_vectors(dense, rows, content)
+    inputs = windows(*history(6, WINDOW))
+    exact = np.asarray(encoder.encode(dense, vectors, inputs, WINDOW))
+    monkeypatch.setattr(products, "compute_type", lambda: jax.numpy.dtype(jax.numpy.bfloat16))
+    assert np.asarray(encoder.encode(dense, vectors, inputs, WINDOW)) == pytest.approx(exact, abs=0.1)
 
 
 def test_padding_changes_neither_loss_nor_gradient(parts):

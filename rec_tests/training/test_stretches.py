@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rec_assets.training import stretches
+from rec_assets.training import packing, stretches
 
 WINDOW = 8
 
@@ -38,28 +38,53 @@ def test_a_stream_is_predicted_once_whatever_the_cut():
     assert sorted(predicted(found), key=lambda pair: pair[1]) == list(zip(items.tolist(), range(200), strict=True))
 
 
-def test_step_batches_hold_every_target_once_and_padding_weighs_nothing():
+def test_step_batches_hold_every_target_once_and_hardly_any_padding():
     rng = np.random.default_rng(1)
     users = np.minimum(rng.geometric(0.05, 3_000), 200).astype(np.int32)
     items = rng.integers(0, 50, 3_000).astype(np.int32)
     found = stretches.from_events(users, items, np.arange(3_000.0), WINDOW, rng)
-    batches = list(stretches.step_batches(found, found.items))
+    lines = packing.pack(found)
+    assert (lines.piece >= 0).mean() > 0.98
+    batches = list(packing.step_batches(lines, lines.items, lines.following))
     targets = np.concatenate([np.asarray(batch.targets)[np.asarray(batch.weight) > 0] for batch in batches])
     assert sorted(targets.tolist()) == sorted(items.tolist())
-    shapes = {np.asarray(batch.sequences.items).shape for batch in batches}
-    assert len(shapes) <= 2
+    assert len({np.asarray(batch.sequences.items).shape for batch in batches}) == 1
     for batch in batches:
         positions = np.asarray(batch.positions)[np.asarray(batch.weight) > 0]
         assert len(set(positions.tolist())) == len(positions)
-        following = np.asarray(batch.sequences.items).reshape(-1)[
-            positions + 1 - (positions + 1 >= batch.sequences.items.size)
-        ]
-        inside = (positions + 1) % batch.sequences.items.shape[1] != 0
-        assert (following[inside] == np.asarray(batch.targets)[np.asarray(batch.weight) > 0][inside]).all()
+
+
+def test_a_line_keeps_pieces_whole():
+    rng = np.random.default_rng(2)
+    users = rng.integers(0, 400, 2_000).astype(np.int32)
+    items, times = np.arange(2_000, dtype=np.int32), np.arange(2_000.0)
+    found = stretches.from_events(users, items, times, WINDOW, rng)
+    lines = packing.pack(found)
+    for line in range(len(lines.items)):
+        for piece in np.unique(lines.piece[line][lines.piece[line] >= 0]):
+            columns = np.flatnonzero(lines.piece[line] == piece)
+            assert (np.diff(columns) == 1).all()
+            assert (lines.following[line, columns][:-1] == lines.items[line, columns][1:]).all()
+            assert (lines.ahead[line, columns] == lines.following[line, columns]).all()
+            assert len(set(users[lines.following[line, columns]])) == 1
+
+
+def test_few_targets_take_a_small_softmax():
+    found = stretches.cut(np.arange(30, dtype=np.int32), np.arange(30.0), 3, WINDOW, 4)
+    lines = packing.pack(found)
+    [batch] = packing.step_batches(lines, lines.items, lines.following)
+    assert len(batch.targets) == packing.FEW_TARGETS
+    assert batch.weight.sum() == 3
+
+
+def test_nothing_packs_to_nothing():
+    lines = packing.pack(stretches.empty(WINDOW))
+    assert len(lines.items) == 0
+    assert list(packing.step_batches(lines, lines.items, lines.following)) == []
 
 
 def test_hours_and_weekdays_are_of_the_event_to_be_predicted():
     items, times = np.array([[-1, 3]], np.int32), np.array([[0.0, 1_700_000_000.0]])
-    inputs = stretches.sequences(items, times, np.array([1_700_003_700.0]))  # 2023-11-14, a Tuesday, 23:15
+    inputs = packing.windows(items, times, np.array([1_700_003_700.0]))  # 2023-11-14, a Tuesday, 23:15
     assert (int(inputs.hour[0, -1]), int(inputs.weekday[0, -1])) == (23, 1)
-    assert inputs.times.tolist() == [[0, 0, 3_700]]
+    assert (inputs.ahead - inputs.times)[0, -1] == 3_700
