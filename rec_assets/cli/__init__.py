@@ -19,6 +19,7 @@ COMMANDS = {
     "keys": ("keys:app", "API keys of the service: add, rotate, revoke."),
     "rules": ("rules:app", "Business rules of the service: check them before they hold."),
     "sql": ("sql:sql", "Ask the tables, read-only, while the loop runs."),
+    "forget": ("forget:forget", "Erase a user from log, tables, live state and checkpoints."),
     "log": ("log:app", "The log: stat, tail, verify, compact."),
     "doctor": ("doctor:doctor", "Check that everything is in order, and say what to do where it is not."),
 }

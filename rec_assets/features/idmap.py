@@ -34,9 +34,13 @@ class IdMap:
         if not (0 <= key < len(self.ids) and self._has(key, digest, salt)):
             key = next((each for each in range(len(self.ids)) if self._has(each, digest, salt)), -1)
         if key >= 0:
-            del self._keys[self.ids[key]]
-            self.ids[key] = FORGOTTEN
+            self.take_out(key)
         return key
+
+    def take_out(self, key: int) -> None:
+        """Forget the id that has this key; nobody gets the key again."""
+        del self._keys[self.ids[key]]
+        self.ids[key] = FORGOTTEN
 
     def skip(self) -> None:
         """Give a key to an id that was forgotten, so that those after it get theirs."""

@@ -22,7 +22,7 @@ class ErasedIds:
     def __init__(self, tail: Tail) -> None:
         there = tail.con.execute("select 1 from sqlite_master where name = 'erased'").fetchone()
         rows: list[Any] = tail.con.execute("select hash, digest, log_offset from erased").fetchall() if there else []
-        self._offsets = {bytes(row[1]): int(row[2]) for row in rows}
+        self.offsets = {bytes(row[1]): int(row[2]) for row in rows}
         self._hashes = np.sort(np.array([row[0] for row in rows], np.int64).view(np.uint64))
 
     def find(self, event_ids: Sequence[str]) -> dict[str, int]:
@@ -30,7 +30,7 @@ class ErasedIds:
         if not len(self._hashes) or not event_ids:
             return {}
         near = np.flatnonzero(np.isin(hashes(event_ids), self._hashes)).tolist()
-        found = {event_ids[i]: self._offsets.get(digest(event_ids[i])) for i in near}
+        found = {event_ids[i]: self.offsets.get(digest(event_ids[i])) for i in near}
         return {event_id: offset for event_id, offset in found.items() if offset is not None}
 
     def rows(self, own: Hashes) -> NDArray[np.int64]:

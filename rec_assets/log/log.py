@@ -166,6 +166,10 @@ class Log:
         """Erase records that `find` gave, but for what is `left`. Killed, it can be called again for the rest."""
         return erasure.erase(self.tail, self.files, records, left, forget_offset, time.time_ns() // 1_000)
 
+    def erased_offsets(self) -> list[int]:
+        """The offsets of all records that were ever erased, ascending."""
+        return sorted(ErasedIds(self.tail).offsets.values())
+
     def _while_files_change(self, look: Callable[[], T]) -> T:
         """What a look into segments gives, repeated where a compaction has just replaced a file."""
         while True:

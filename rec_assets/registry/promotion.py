@@ -7,7 +7,7 @@ import msgspec
 
 from rec_assets import durable
 
-POINTER, HISTORY = "promoted.json", "history.jsonl"
+POINTER, HISTORY, ERASURES = "promoted.json", "history.jsonl", "erasures.json"
 KEPT_LINES = 20_000  # of history; older ones go when retention runs
 
 Action = Literal["promoted", "rolled back", "refused"]
@@ -51,6 +51,19 @@ def write_pointer(directory: Path, pointer: Promoted) -> None:
     """Move the pointer, then note it in the history: a kill between the two is made good by `catch_up`."""
     durable.replace(directory / POINTER, msgspec.json.format(msgspec.json.encode(pointer), indent=1))
     append(directory, _line(pointer))
+
+
+def erasures(directory: Path) -> int:
+    """How often users were forgotten here: what a process holds in memory from before is not to be written again."""
+    try:
+        return msgspec.json.decode((directory / ERASURES).read_bytes(), type=int)
+    except FileNotFoundError:
+        return 0
+
+
+def count_erasure(directory: Path) -> None:
+    """One more."""
+    durable.replace(directory / ERASURES, msgspec.json.encode(erasures(directory) + 1))
 
 
 def catch_up(directory: Path) -> None:

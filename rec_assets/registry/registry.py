@@ -47,6 +47,7 @@ class Registry:
         self.directory = directory
         self.clock = clock
         directory.mkdir(parents=True, exist_ok=True)
+        self._erasures = promotion.erasures(directory)
 
     def write(
         self,
@@ -274,6 +275,8 @@ class Registry:
         described = msgspec.structs.replace(described, files=drafts.hashes(draft))
         digest = hashlib.sha256(msgspec.json.encode(described)).hexdigest()[:8]
         with durable.locked(self.directory / LOCK):
+            if promotion.erasures(self.directory) != self._erasures:
+                raise NotPromotable("a user was forgotten since this process opened the registry: learn it again")
             name = f"{self._next_number():06d}-{digest}"
             manifests.write(draft, manifests.sealed(msgspec.structs.replace(described, id=name)))
             durable.sync_tree(draft)

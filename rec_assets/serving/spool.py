@@ -4,12 +4,12 @@ Lists that were served, which checkpoint each worker took up when, and a heartbe
 moves the lists into the log. A commit here survives a killed process; a power cut may take the last seconds.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ class Spool:
             raise ValueError(f"{path} has format {values['format_version']}; this version reads up to {FORMAT_VERSION}")
         self.spool_id: str = values["spool_id"]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._con.execute("begin immediate")
         try:
@@ -105,6 +105,19 @@ class Spool:
     def close(self) -> None:
         """Close the connection."""
         self._con.close()
+
+
+def forget(path: Path, user_id: str) -> int:
+    """Delete a user's lists from the spool, also from its free pages; returns how many there were."""
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as con:
+        if con.execute("select 1 from sqlite_master where name = 'lists'").fetchone() is None:
+            return 0
+        rows = con.execute("delete from lists where user_id = ?", (user_id,)).rowcount
+        con.execute("vacuum")
+        con.execute("pragma wal_checkpoint(truncate)")
+        return rows
 
 
 def only_one(path: Path) -> int | None:

@@ -9,6 +9,7 @@ import duckdb
 from rec_assets.durable import NewerFormat
 
 FORMAT_VERSION = 2
+WAIT_SECONDS = 30.0
 MEMORY = "1GB"  # DuckDB spills to disk above it
 OLDER = (
     "the warehouse {path} has format {found}, this program writes {own}: rebuild it from the log with the Dagster job "
@@ -42,13 +43,7 @@ def connect(path: Path | str) -> duckdb.DuckDBPyConnection:
 
     NewerFormat or OlderFormat if another program wrote it.
     """
-    con = duckdb.connect(
-        str(path),
-        config={
-            "memory_limit": MEMORY,
-            "autoinstall_known_extensions": "false",  # nothing is fetched behind the user's back
-        },
-    )
+    con = opened(path)
     con.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
     try:
         create(con)
@@ -56,6 +51,23 @@ def connect(path: Path | str) -> duckdb.DuckDBPyConnection:
         con.close()
         raise
     return con
+
+
+def opened(path: Path | str) -> duckdb.DuckDBPyConnection:
+    """The file as it is; waits while another process has it, WAIT_SECONDS at most, then duckdb.IOException."""
+    # Nothing is fetched behind the user's back.
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "autoinstall_known_extensions": "false",
+    }
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return duckdb.connect(str(path), config=config)
+        except duckdb.IOException as error:
+            if "lock" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:

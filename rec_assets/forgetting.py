@@ -1,0 +1,211 @@
+"""Forgetting a user everywhere: one record in the log, then their data leaves every file of the installation.
+
+Each step can be run again, and the log keeps what was asked for until all are done: killed at any instant, the same
+call finishes the job. What the record is to the live states of the service and the trainer is in features/erasure.py.
+"""
+
+import functools
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pyarrow.parquet as pq
+
+from rec_assets import durable
+from rec_assets.events import parse
+from rec_assets.features import state as live
+from rec_assets.features.idmap import IdMap
+from rec_assets.log import Draft, Log, Record
+from rec_assets.log.record import FORGET, digest_of
+from rec_assets.registry import Registry, replacement
+from rec_assets.serving import spool
+from rec_assets.settings import FileSource, Settings
+from rec_assets.sources.mapping import ColumnMapping
+from rec_assets.sources.rows import open_rows
+from rec_assets.sources.source import BrokenFile
+from rec_assets.tables import erasure, published, warehouse
+from rec_assets.training import erasure as checkpoints
+from rec_assets.training.checkpoint import STATE
+
+READ_ROWS = 20_000
+Say = Callable[[str], None]
+
+
+class Report(NamedTuple):
+    """What went where. `offset` is that of the log's record; None: nobody knows the user, and nothing was done."""
+
+    offset: int | None
+    counts: dict[str, dict[str, int]]  # place -> what -> how many
+    checkpoints: dict[str, str]  # replaced ones: old id -> new id
+    still_hold: list[str]  # places that were left, and what to do about each
+
+
+class _Job(msgspec.Struct):
+    """What the log keeps of a job, as the position of a source. `left`: what stays of records, once that is known."""
+
+    number: int = 0
+    is_open: bool = False
+    left: dict[int, str] | None = None
+
+
+class _Asked(msgspec.Struct):
+    key: int
+
+
+def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> Report:
+    """Do it, or finish it. Raises NoLog where there is no log; duckdb.IOException where others hold the tables."""
+    with (
+        Log.open(settings.log_dir, create=False) as log,
+        durable.locked(settings.log_dir / "forget.lock"),
+    ):
+        source, registry = f"forget:{digest_of(user_id, log.log_id)}", Registry(settings.checkpoints_dir)
+        say("looking for the user in the log")
+        job = msgspec.json.decode(log.position(source) or "{}", type=_Job)
+        if not job.is_open:
+            key = key_of(log, registry, settings, user_id)
+            if key < 0 and not log.find(user_id):
+                return Report(None, {}, {}, [])
+            job = _Job(job.number + 1, is_open=True)
+            _append(log, source, job, user_id, key)
+        [offset] = _append(log, source, job, user_id, -1)  # the record has its offset by now
+        key = msgspec.json.decode(log.read(offset, offset + 1)[0].payload, type=_Asked).key
+        records = log.find(user_id, offset)
+        if job.left is None:
+            job.left = what_is_left(log, records, settings)
+            _note(log, source, job)
+        counts = {"log": _count(records)}
+        say("rewriting the log")
+        rewritten = log.erase(records, {at: text.encode() for at, text in job.left.items()}, offset)
+        still_hold = [] if rewritten.wal_truncated else ["log/tail.sqlite-wal: others are reading; run this again"]
+        counts["segments"] = {"rewritten": rewritten.segments}
+        counts["spool"] = {"lists": spool.forget(settings.spool_path, user_id)}
+        say("replacing checkpoints")
+        redact = functools.partial(
+            checkpoints.redact, user_id=user_id, key=key, log_id=log.log_id, kinds=settings.kinds
+        )
+        replaced = replacement.replace(registry, redact)
+        counts["checkpoints"] = {"replaced": len(replaced.ids), **replaced.counts}
+        still_hold += [f"checkpoints/{each}: cannot be read; remove it" for each in replaced.unreadable]
+        say("tables")
+        counts["tables"] = _forget_in_tables(settings, user_id, offset, log.erased_offsets(), replaced.ids)
+        counts["files"], left = _forget_files(settings, user_id)
+        counts["spool"]["lists"] += spool.forget(settings.spool_path, user_id)  # served meanwhile
+        job.is_open, job.left = False, None
+        _note(log, source, job)
+        log.erase([], {}, offset)  # the job's notes are overwritten too
+        return Report(offset, counts, replaced.ids, still_hold + left)
+
+
+def _append(log: Log, source: str, job: _Job, user_id: str, key: int) -> list[int]:
+    """The job's record, once, whenever this is called."""
+    payload = msgspec.json.encode({"user": digest_of(user_id, log.log_id), "salt": log.log_id, "key": key})
+    draft = Draft(FORGET, payload, event_id=f"{source}:{job.number}")
+    return log.append([draft], source, msgspec.json.encode(job).decode())
+
+
+def _note(log: Log, source: str, job: _Job) -> None:
+    log.append([], source, msgspec.json.encode(job).decode())
+
+
+def _count(records: Sequence[Record]) -> dict[str, int]:
+    kinds = [record.kind for record in records]
+    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
+def key_of(log: Log, registry: Registry, settings: Settings, user_id: str) -> int:
+    """The user's key in the live state at the log's head, -1 for none: from the newest kept ids, read on."""
+    state = live.init(settings.train, settings.kinds)
+    for row in reversed(registry.list()):
+        if row.manifest is not None and row.manifest.state is None and row.manifest.log_id == log.log_id:
+            ids = pq.read_table(registry.directory / row.id / STATE / "users.parquet").column("id").to_pylist()
+            state.users, state.offset = IdMap(ids), row.manifest.end
+            break
+    else:
+        return -1  # no checkpoint, nothing to find by it
+    if (key := state.users.key(user_id)) >= 0:
+        ahead = any(record.kind == FORGET for records in log.batches(state.offset, log.head()) for record in records)
+        if not ahead:
+            return key
+    for records in log.batches(state.offset, log.head(), READ_ROWS):
+        live.to_arrays(state, parse(records, settings.kinds), records[-1].offset + 1)
+    return state.users.key(user_id)
+
+
+def what_is_left(log: Log, records: Sequence[Record], settings: Settings) -> dict[int, str]:
+    """Payloads of the erased records by which a key was given, so that all others keep theirs: the user's first event,
+    and events that are the first to name an item.
+    """
+    events = parse(sorted(records), settings.kinds).events
+    if not len(events):
+        return {}
+    left: dict[int, dict[str, object]] = {int(events.offset[0]): {"new_user": True}}
+    first: dict[str, int] = {}
+    for offset, item_id in zip(events.offset.tolist(), events.item_id, strict=True):
+        if item_id is not None:
+            first.setdefault(item_id, offset)
+    for batch in log.batches(0, max(first.values(), default=0)):
+        parsed = parse(batch, settings.kinds)
+        for named in (parsed.events, parsed.items, parsed.erasures):
+            for offset, item_id in zip(named.offset.tolist(), named.item_id, strict=True):
+                if item_id in first and offset < first[item_id]:
+                    del first[item_id]
+        if not first or batch[-1].offset >= max(first.values()):
+            break
+    for item_id, offset in first.items():
+        left.setdefault(offset, {})["item_id"] = item_id
+    return {offset: msgspec.json.encode(payload).decode() for offset, payload in left.items()}
+
+
+def _forget_in_tables(
+    settings: Settings, user_id: str, before: int, erased: Sequence[int], renamed: dict[str, str]
+) -> dict[str, int]:
+    if not settings.warehouse_path.exists():
+        return {}
+    counts = erasure.forget(settings.warehouse_path, user_id, before, erased, renamed)
+    if (settings.published_dir / published.NAME).exists():
+        with warehouse.connect(settings.warehouse_path) as con:
+            published.everything(con, settings.published_dir, warehouse.microseconds())
+        if (now := published.read(settings.published_dir)) is not None:
+            for path in settings.published_dir.iterdir():
+                if path.is_dir() and path.name != now.snapshot:
+                    shutil.rmtree(path, ignore_errors=True)
+    return counts
+
+
+def _forget_files(settings: Settings, user_id: str) -> tuple[dict[str, int], list[str]]:
+    """Copies of files that the log took in whole go where they name the user; others are for their owner to change."""
+    origin = settings.sources.get("landing")
+    origin = origin if isinstance(origin, FileSource) else FileSource(type="files")
+    removed, left = 0, []
+    for folder, path in _landed(settings.landing_dir):
+        if not _names(path, user_id, origin):
+            continue
+        if folder == "done":
+            path.unlink()
+            removed += 1
+        else:
+            left.append(f"{path.relative_to(settings.data)}: was not taken in, so it is yours to change or remove")
+    return {"removed from landing/done": removed}, left
+
+
+def _landed(landing: Path) -> list[tuple[str, Path]]:
+    folders = {"done": landing / "done", "failed": landing / "failed", "": landing}
+    return [
+        (name, path)
+        for name, folder in folders.items()
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.endswith(".error.txt")
+    ]
+
+
+def _names(path: Path, user_id: str, origin: FileSource) -> bool:
+    """Whether a row is the user's; a file that cannot be read, whether its bytes have the id."""
+    try:
+        columns, rows = open_rows(path, origin.csv)
+        mapping = ColumnMapping.like(origin.columns).of(columns, path.name)
+        return any(mapping.draft(row).user_id == user_id for row in rows)
+    except (BrokenFile, UnicodeDecodeError):
+        return user_id.encode() in path.read_bytes()
