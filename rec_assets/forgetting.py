@@ -86,7 +86,7 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
             checkpoints.redact, user_id=user_id, key=key, log_id=log.log_id, kinds=settings.kinds
         )
         replaced = replacement.replace(registry, redact)
-        counts["checkpoints"] = {"replaced": len(replaced.ids), **replaced.counts}
+        counts["checkpoints"] = {"replaced": len(replaced.gone), **replaced.counts}
         still_hold += [f"checkpoints/{each}: cannot be read; remove it" for each in replaced.unreadable]
         say("tables")
         counts["tables"] = _forget_in_tables(settings, user_id, offset, log.erased_offsets(), replaced.ids)
@@ -95,7 +95,8 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
         job.is_open, job.left = False, None
         _note(log, source, job)
         log.erase([], {}, offset)  # the job's notes are overwritten too
-        return Report(offset, counts, replaced.ids, still_hold + left)
+        renamed = {old: replaced.ids[old] for old in replaced.gone}
+        return Report(offset, counts, renamed, still_hold + left)
 
 
 def _append(log: Log, source: str, job: _Job, user_id: str, key: int) -> list[int]:

@@ -87,6 +87,12 @@ def test_then_what_lies_behind_the_ledger_in_order_and_in_pieces(settings, log):
     assert sensors.wanted(log, status(log, 20), settings, 0.0) == Wanted(20, 70)
 
 
+def test_an_erasure_is_a_reason_for_a_run(settings, log):
+    append(log, 20)
+    append(log, 1, "forget")
+    assert sensors.wanted(log, status(log, 20), settings, 9.0) == Wanted(20, 21)
+
+
 def test_served_lists_ask_for_nothing(settings, log):
     append(log, 20)
     append(log, 5, kind="list")

@@ -29,9 +29,10 @@ Rewrite = Callable[[Checkpoint, Path], Mapping[str, int]]
 
 
 class Replaced(NamedTuple):
-    """Old id -> new id, how much was taken out, and checkpoints that could not be read."""
+    """Old id -> new id, ever, and those that went now; how much was taken out, and what could not be read."""
 
     ids: dict[str, str]
+    gone: list[str]
     counts: dict[str, int]
     unreadable: list[str]
 
@@ -65,11 +66,12 @@ def replace(registry: Registry, rewrite: Rewrite) -> Replaced:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         _follow(directory, ids)
-        for checkpoint_id in set(ids) & set(registry.ids()):
+        gone = [each for each in registry.ids() if each in ids]
+        for checkpoint_id in gone:
             retention.remove(directory / checkpoint_id)
         for left in directory.glob(".removed-*"):
             shutil.rmtree(left)
-        return Replaced({old: _newest(old, ids) for old in ids}, counts, unreadable)
+        return Replaced({old: _newest(old, ids) for old in ids}, gone, counts, unreadable)
 
 
 def _done_before(registry: Registry) -> dict[str, str]:

@@ -19,6 +19,7 @@ from rec_assets.events import parse
 from rec_assets.features import state as live
 from rec_assets.forgetting import forget
 from rec_assets.log import Draft, Log
+from rec_assets.log.record import digest_of
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.serving.engine import Engine
 from rec_assets.serving.messages import Recommend
@@ -203,6 +204,25 @@ def test_again_there_is_nobody_and_who_comes_back_can_be_forgotten_again(setting
     second = forget(settings, WHO)
     assert (second.offset, second.counts["log"]) == (first.offset + 2, {"event": 1})
     assert holding(settings) == []
+
+
+def test_a_forget_record_in_the_middle_of_a_batch_reaches_replay_and_reference(settings):
+    with Log.open(settings.log_dir) as log:
+        log.append(drafts(chain(950)[900:], 2000), "test")
+        trainer = Trainer.open(settings)
+        trainer.catch_up(log.head())
+        key = trainer.state.users.key(WHO)
+        payload = {"user": digest_of(WHO, log.log_id), "salt": log.log_id, "key": key}
+        log.append([Draft("forget", json.dumps(payload).encode())], "test")
+        log.append(drafts(chain(1000)[950:], 3000), "test")
+        trainer = Trainer.open(settings)
+        trainer.learn(900, log.head())
+        replay, reference = trainer.model.replay, trainer.reference.counters
+        assert key not in replay.stretches.user and key not in replay.examples.user
+        assert not reference.averages[key].any()
+        read = live.init(settings.train, settings.kinds)
+        live.update(read, parse(log.read(0, log.head()), settings.kinds), log.head())
+        same_state(read, trainer.state)
 
 
 RUN = """
