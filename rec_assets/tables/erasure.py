@@ -67,9 +67,10 @@ def _delete(con: duckdb.DuckDBPyConnection, user_id: str, before: int, erased: S
     rejected = "log_offset in (select log_offset from erased)"
     con.execute(COUNT.format(column="rejected", table="rejected_events", condition=rejected))
     found = {}
-    with_user = set(_tables(con, "user_id")) & set(_tables(con, "log_offset"))
-    for table in sorted(with_user):
-        [(found[table],)] = con.execute(f"delete from {table} where {THEIRS}", bounds).fetchall()  # noqa: S608
+    for column in ("log_offset", "list_offset"):
+        for table in sorted(set(_tables(con, "user_id")) & set(_tables(con, column))):
+            query = f"delete from {table} where user_id = $user and {column} < $before"  # noqa: S608 - names of our own
+            [(found[table],)] = con.execute(query, bounds).fetchall()
     [(found["rejected_events"],)] = con.execute(f"delete from rejected_events where {rejected}").fetchall()  # noqa: S608
     con.execute(ITEMS)
     [(found["items"],)] = con.execute(STRANGE_ITEMS).fetchall()
