@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS :=
 
-.PHONY: help setup demo dev serve test test-slow lint lock
+.PHONY: help setup demo dev serve test test-slow lint lock lock-peers bench-quality
 help:  ## what there is
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -38,6 +38,13 @@ lint: setup  ## ruff and mypy
 bench-%: setup  ## bench/NAME.py: prints a table, writes bench/out/NAME.json
 	@$(BIN)/python bench/$*.py $(ARGS)
 
+bench-quality: setup  ## ours beside others' recommenders; STREAMS=DIR adds each DIR/NAME/events.parquet
+	@$(BIN)/python bench/quality.py $(if $(STREAMS),--streams $(STREAMS)) $(ARGS)
+
 lock: setup  ## resolve pyproject.toml anew into requirements.lock (needs uv on the PATH)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	  --no-header --no-annotate --extra pipeline --extra serve --extra dev pyproject.toml -o requirements.lock
+
+lock-peers:  ## resolve bench/peers/requirements.in anew into its lock (needs uv on the PATH)
+	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  bench/peers/requirements.in -o bench/peers/requirements.lock

@@ -14,7 +14,7 @@ Positions = npt.NDArray[np.int64]
 
 
 class Popularity:
-    """Counts of all time, of the last `days`, or halved every `half_life` events."""
+    """Counts of all time, of the last `days`, or halved every `half_life` events; the last follow every event."""
 
     def __init__(self, days: float | None = None, half_life: float | None = None) -> None:
         self.days, self.half_life = days, half_life
@@ -31,7 +31,15 @@ class Popularity:
         self.level = counted.astype(np.float32)
 
     def scores(self, past: Past, positions: Positions) -> Scores:
-        return np.broadcast_to(self.level, (len(positions), len(self.level)))
+        if self.half_life is None:
+            return np.broadcast_to(self.level, (len(positions), len(self.level)))
+        found = np.empty((len(positions), len(self.level)), np.float32)
+        for row, position in enumerate(positions.tolist()):
+            since = past.events.item[past.end : position]
+            weight = 0.5 ** ((position - 1 - np.arange(past.end, position)) / self.half_life)
+            counted = np.bincount(since[since >= 0], weights=weight[since >= 0], minlength=len(self.level))
+            found[row] = self.level * 0.5 ** ((position - past.end) / self.half_life) + counted
+        return found
 
 
 class ItemKnn:

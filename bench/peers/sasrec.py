@@ -21,24 +21,19 @@ warnings.filterwarnings("ignore", module="rectools")
 FULL_SOFTMAX = 5_000  # items up to which the loss covers the whole catalogue
 
 
-def trainer(epochs: int) -> Trainer:
-    """On the CPU, silent, without files."""
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    return Trainer(max_epochs=epochs, accelerator="cpu", enable_model_summary=False, **quiet)
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 
 
-def dataset(past: Past) -> Dataset:
-    """Everything before the batch, in its order: positions stand for times, since sorting by seconds would mix ties."""
-    inside = np.flatnonzero(past.item >= 0)
-    frame = pd.DataFrame(
-        {
-            Columns.User: past.user[inside],
-            Columns.Item: past.item[inside],
-            Columns.Weight: 1.0,
-            Columns.Datetime: pd.to_datetime(inside, unit="s"),
-        }
-    )
-    return Dataset.construct(frame)
+def frame(users: npt.NDArray[np.int64], items: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Dataset:
+    """Events as RecTools takes them: positions stand for times, since sorting by seconds would mix ties."""
+    columns = {Columns.User: users, Columns.Item: items, Columns.Weight: 1.0}
+    return Dataset.construct(pd.DataFrame(columns | {Columns.Datetime: pd.to_datetime(positions, unit="s")}))
 
 
 class SasRec:
@@ -67,10 +62,11 @@ class SasRec:
             batch_size=128,
             epochs=self.epochs,
             loss="softmax" if full else "sampled_softmax",
-            n_negatives=None if full else 256,
-            get_trainer_func=lambda: trainer(self.epochs),
+            n_negatives=256,
+            get_trainer_func=lambda: Trainer(max_epochs=self.epochs, **QUIET),
         )
-        self.model.fit(dataset(past))
+        inside = np.flatnonzero(past.item >= 0)
+        self.model.fit(frame(past.user[inside], past.item[inside], inside))
         ids = self.model.data_preparator.item_id_map
         self.column = np.zeros(past.events.items, np.int64)
         known = ids.get_external_sorted_by_internal()[1:].astype(np.int64)
