@@ -3,6 +3,7 @@
 import dagster as dg
 
 from rec_assets import sensors
+from rec_assets.evaluation import assets as evaluation_assets
 from rec_assets.launcher.channel import WARM_TAG
 from rec_assets.launcher.prune import prune_runs
 from rec_assets.log import assets as log_assets
@@ -45,6 +46,12 @@ hourly_report = dg.define_asset_job(
     | dg.AssetSelection.checks(*table_assets.HOURLY_CHECKS),
     description="Plots, the checks that read whole tables, and all tables published anew.",
     tags=ALL_STEPS,
+)
+
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.assets(evaluation_assets.evaluation),
+    description="Every system on a file of events, beside frozen models and baselines.",
 )
 
 
@@ -95,9 +102,10 @@ defs = dg.Definitions(
         training_assets.checkpoint,
         registry_assets.promoted_checkpoint,
         report_assets.report,
+        evaluation_assets.evaluation,
     ],
     asset_checks=[*table_assets.HOURLY_CHECKS],
-    jobs=[micro_batch, collect_files, collect_sources, hourly_report, rebuild, compact, retention, prune],
+    jobs=[micro_batch, collect_files, collect_sources, hourly_report, evaluate, rebuild, compact, retention, prune],
     schedules=[
         dg.ScheduleDefinition(
             name=f"{job}_schedule", job_name=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING

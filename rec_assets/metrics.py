@@ -4,11 +4,18 @@ A rank is float64, 1 for the best; ties count half, so it may end in .5; infinit
 Of each event exactly one item is relevant, so recall@k is hit@k and precision@k is hit@k / k.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 HITS = (1, 5, 10, 20, 50)
 GAINS = (10, 20)
+
+SHOWN = 20  # of a list, for coverage, novelty and Gini
+DRAWS, CHUNK = 2_000, 50  # bootstrap samples, and how many of them are drawn at once
+BINS = 10  # of calibration
 
 Ranks = npt.NDArray[np.float64]
 
@@ -57,9 +64,46 @@ def summary(ranks: Ranks) -> dict[str, float]:
     return figures | {f"ndcg@{k}": ndcg(ranks, k) for k in GAINS} | {"mrr": mrr(ranks)}
 
 
-def coverage(shown: int, known: int) -> float:
-    """The share of the known items that was in somebody's list."""
-    return shown / known if known else float("nan")
+class Exposure:
+    """How often each item was in the first SHOWN of a list, and how well known those items were."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(0, np.int64)  # by item key
+        self.information = 0.0  # bits
+        self.places = 0
+
+    def add(self, shown: npt.NDArray[np.int32], events: npt.NDArray[np.int64]) -> None:
+        """Note lists [m, ≤ SHOWN] of item keys, -1 for none; `events` [items] are each item's before the batch."""
+        found = np.bincount(shown[shown >= 0], minlength=max(len(events), len(self.counts)))
+        found[: len(self.counts)] += self.counts
+        new = found.copy()
+        new[: len(self.counts)] -= self.counts
+        self.counts = found
+        there = np.flatnonzero(new)
+        share = np.maximum(events[there], 1) / max(events.sum(), 1)
+        self.information -= float(np.sum(new[there] * np.log2(share)))
+        self.places += int(new.sum())
+
+    def figures(self, known: int) -> dict[str, float]:
+        """coverage@20, the share of the `known` items that was in a list; novelty@20, the mean self-information of
+        what was in one, -log2 of its share of all events (Vargas and Castells 2011), in bits; gini of the places in
+        lists over the known items, 0 where all have as many.
+        """
+        return {
+            f"coverage@{SHOWN}": int((self.counts > 0).sum()) / known if known else float("nan"),
+            f"novelty@{SHOWN}": self.information / self.places if self.places else float("nan"),
+            "gini": gini(self.counts, known),
+        }
+
+
+def gini(counts: npt.NDArray[np.int64], known: int) -> float:
+    """Gini coefficient of non-negative counts over `known` items, of which those without a count have 0."""
+    total = int(counts.sum())
+    if not total or known < 1:
+        return float("nan")
+    ascending = np.sort(counts[counts > 0])
+    place = known - len(ascending) + np.arange(1, len(ascending) + 1)
+    return float(np.sum((2 * place - known - 1) * ascending) / (known * total))
 
 
 def auc(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> float:
@@ -78,18 +122,116 @@ def log_loss(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) ->
     return float(-np.mean(np.log(clipped))) if len(labels) else float("nan")
 
 
-def paired_ratio(
-    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], seed: int, draws: int = 2_000
+def rmse(predicted: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
+    """Root of the mean squared error; nan without values."""
+    return float(np.sqrt(np.mean((predicted - values) ** 2))) if len(values) else float("nan")
+
+
+def calibration(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Per tenth of the chances, where there are any: its bounds, n, the mean chance and the share that was positive."""
+    place = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
+    return [
+        {
+            "low": number / BINS,
+            "high": (number + 1) / BINS,
+            "n": float(inside.sum()),
+            "chance": float(chances[inside].mean()),
+            "share": float(labels[inside].mean()),
+        }
+        for number in range(BINS)
+        if (inside := place == number).any()
+    ]
+
+
+def labelled(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Figures of the chances [n] that were given to what was then labelled: n, share of positives, accuracy,
+    precision, recall and F1 at one half, AUC, log loss, calibration and its expected error (Guo et al. 2017).
+
+    A figure that nothing can be said about is nan: precision without a positive answer, recall without a positive.
+    """
+    answers, n = chances >= 0.5, len(labels)
+    both, said, there = int((answers & labels).sum()), int(answers.sum()), int(labels.sum())
+    bins = calibration(chances, labels)
+    return {
+        "n": n,
+        "positive_share": there / n if n else float("nan"),
+        "accuracy": float((answers == labels).mean()) if n else float("nan"),
+        "precision": both / said if said else float("nan"),
+        "recall": both / there if there else float("nan"),
+        "f1": 2 * both / (said + there) if said + there else float("nan"),
+        "auc": auc(chances, labels),
+        "log_loss": log_loss(chances, labels),
+        "calibration_error": sum(row["n"] * abs(row["chance"] - row["share"]) for row in bins) / n
+        if n
+        else float("nan"),
+        "calibration": bins,
+    }
+
+
+def resampled(values: npt.NDArray[np.float64], seed: int, draws: int = DRAWS) -> npt.NDArray[np.float64]:
+    """Bootstrap means [draws, columns] of the figures [n, columns] of n events: each draw is the same events for every
+    column, so that columns stay paired.
+    """
+    rng, n = np.random.default_rng(seed), len(values)
+    means = np.empty((draws, values.shape[1]))
+    for start in range(0, draws, CHUNK):
+        size = min(CHUNK, draws - start)
+        chosen = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        times = np.bincount(chosen.ravel(), minlength=size * n).reshape(size, n)
+        means[start : start + size] = times @ values / n
+    return means
+
+
+def ratio(
+    ours: float, theirs: float, our_means: npt.NDArray[np.float64], their_means: npt.NDArray[np.float64]
 ) -> tuple[float, float, float]:
-    """Ratio of the means of two figures of the same events and its 95 % bootstrap interval over events; nan without
-    events.
+    """Ratio of two means and its 95 % interval by the percentiles of bootstrap means; nan where theirs is 0."""
+    if not theirs > 0:
+        return float("nan"), float("nan"), float("nan")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = our_means / their_means  # a draw without any hit of theirs is infinite, or says nothing
+    low, high = np.percentile(ratios[~np.isnan(ratios)], [2.5, 97.5], method="inverted_cdf")
+    return ours / theirs, float(low), float(high)
+
+
+def paired_ratio(
+    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], seed: int, draws: int = DRAWS
+) -> tuple[float, float, float]:
+    """Ratio of the means of two figures of the same events and its paired 95 % bootstrap interval over events; nan
+    without events.
     """
     if not len(ours):
         return float("nan"), float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    ratios = np.empty(draws)
-    for draw in range(draws):
-        chosen = rng.integers(0, len(ours), len(ours))
-        ratios[draw] = ours[chosen].mean() / max(theirs[chosen].mean(), 1e-12)
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return float(ours.mean() / max(theirs.mean(), 1e-12)), float(low), float(high)
+    means = resampled(np.stack([ours, theirs], axis=1), seed, draws)
+    return ratio(float(ours.mean()), float(theirs.mean()), means[:, 0], means[:, 1])
+
+
+def paired_ratios(
+    ranks: Mapping[str, Ranks], against: Sequence[str], groups: Mapping[str, npt.NDArray[np.bool_]], seed: int
+) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
+    """[system][other][group][figure]: ratio, low and high of hit@20 and ndcg@10 of each system to each other one, over
+    the events [n] of each group; all from the same draws of events. A system is not compared with itself.
+    """
+    names, figures = list(ranks), ("hit@20", "ndcg@10")
+    if not names or not len(ranks[names[0]]):
+        return {}
+    column = {key: i for i, key in enumerate((n, g, f) for n in names for g in groups for f in figures)}
+    values = np.empty((len(ranks[names[0]]), len(column)))
+    for (name, group, figure), i in column.items():
+        worth = gains(ranks[name], 10) if figure == "ndcg@10" else ranks[name] <= 20
+        values[:, i] = np.where(groups[group], worth, 0.0)
+    means, draws = values.mean(axis=0), resampled(values, seed)
+
+    def compared(name: str, other: str, group: str, figure: str) -> dict[str, float]:
+        ours, theirs = column[name, group, figure], column[other, group, figure]
+        found = ratio(float(means[ours]), float(means[theirs]), draws[:, ours], draws[:, theirs])
+        return dict(zip(("ratio", "low", "high"), found, strict=True))
+
+    return {
+        name: {
+            other: {group: {figure: compared(name, other, group, figure) for figure in figures} for group in groups}
+            for other in against
+            if other in ranks and other != name
+        }
+        for name in names
+    }

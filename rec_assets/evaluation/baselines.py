@@ -1,4 +1,6 @@
-"""Simple systems, refitted before every batch: popularity, item-kNN, co-visitation. What a learnt model has to beat."""
+"""Simple systems, refitted before every batch: popularity, item-kNN, co-visitation, matrix factorization. What a learnt
+model has to beat.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from rec_assets.evaluation.factors import Factors
+from rec_assets.evaluation.placing import SHOWN, rank_and_show
 from rec_assets.features.kernels import kernel
 
 DAY = 86_400.0
@@ -14,8 +18,15 @@ LAST_DAYS = 7.0
 STEPS = 5  # an item is visited together with so many before it, each at 1 / its distance
 FADING = 0.9  # per event back, of a history's items in item-kNN
 SHRINKING = 5.0  # users added to each item's, so that a rare one is no sure neighbour
-SHOWN = 20
-BASELINES = ("popularity", "popularity_last_days", "item_knn", "co_visitation")
+HALF_LIFE = 2_000.0  # events, of decayed popularity
+BASELINES = (
+    "popularity",
+    "popularity_last_days",
+    "popularity_decayed",
+    "item_knn",
+    "co_visitation",
+    "matrix_factorization",
+)
 
 
 class Fitted(NamedTuple):
@@ -36,7 +47,7 @@ class Fitted(NamedTuple):
 class Baselines:
     """Every event so far, and what is counted of it. Keys are those of the live state."""
 
-    def __init__(self, systems: Sequence[str], repeats: bool) -> None:
+    def __init__(self, systems: Sequence[str], repeats: bool, seed: int) -> None:
         self.systems = [name for name in BASELINES if name in systems]
         self.repeats = repeats
         self.user = np.empty(0, np.int32)
@@ -47,6 +58,7 @@ class Baselines:
         self.had = sparse.csr_matrix((0, 0), dtype=np.float32)  # user x item, 1 where had
         self.common = sparse.csr_matrix((0, 0), dtype=np.float32)  # users in common
         self.visits = sparse.csr_matrix((0, 0), dtype=np.float32)
+        self.factors = Factors(seed)
 
     def add(
         self,
@@ -96,6 +108,8 @@ class Baselines:
                 (np.concatenate(weight), (np.concatenate(source), np.concatenate(target))), shape=shape
             )
             self.visits = (self.visits + new).tocsr()
+        if "matrix_factorization" in self.systems:
+            self.factors.learn(user, item, len(self.newest), self.visits.shape[0])
 
     def ranks(
         self, positions: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], now: float
@@ -105,10 +119,11 @@ class Baselines:
         `counts` [items] are the events of each item before the batch, 0 for one that is unknown and ranks at
         infinity; `now` is the time of the batch's first event in seconds.
         """
+        told = (counts, self.item, self.previous, positions, self.repeats)
         return {
-            name: _ranks(
-                self._fitted(name, counts, now), counts, self.item, self.previous, positions, self.repeats, SHOWN
-            )
+            name: self.factors.ranks(self.user, *told)
+            if name == "matrix_factorization"
+            else _ranks(self._fitted(name, counts, now), *told)
             for name in self.systems
         }
 
@@ -121,6 +136,11 @@ class Baselines:
         if name == "popularity_last_days":
             lately = (self.time >= now - LAST_DAYS * DAY) & (self.time < now) & (self.item >= 0)
             return _of(np.bincount(self.item[lately], minlength=items).astype(np.float64), nothing, ones, 0, False)
+        if name == "popularity_decayed":
+            ages = np.arange(len(self.item))[::-1][self.item >= 0]
+            weights = 2.0 ** (-ages / HALF_LIFE)
+            decayed = np.bincount(self.item[self.item >= 0], weights, items).astype(np.float64)
+            return _of(decayed, nothing, ones, 0, False)
         if name == "item_knn":
             norm = 1 / np.sqrt(np.asarray(self.had.sum(axis=0)).ravel() + SHRINKING)
             return _of(np.zeros(items), self.common, norm, 50, False)
@@ -159,12 +179,10 @@ def _ranks(
     previous: npt.NDArray[np.int64],
     positions: npt.NDArray[np.int64],
     repeats: bool,
-    size: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
     items = len(counts)
     ranks = np.full(len(positions), np.inf)
-    shown = np.full((len(positions), size), -1, np.int32)
-    best = np.empty(size)
+    shown = np.full((len(positions), SHOWN), -1, np.int32)
     scores = np.empty(items)
     for row in range(len(positions)):
         scores[:] = 0.0
@@ -179,24 +197,7 @@ def _ranks(
             had[h] = True
             event = previous[event]
             distance += 1
-        target = item[positions[row]]
-        higher, equal, kept = 0, 0, 0
-        own = fitted.base[target] + scores[target] * fitted.norm[target]
         for j in range(items):
-            if counts[j] == 0 or (had[j] and not repeats):
-                continue
-            score = fitted.base[j] + scores[j] * fitted.norm[j]
-            higher += score > own
-            equal += score == own
-            if kept < size or score > best[kept - 1]:
-                at = kept if kept < size else size - 1
-                while at > 0 and best[at - 1] < score:
-                    best[at] = best[at - 1]
-                    shown[row, at] = shown[row, at - 1]
-                    at -= 1
-                best[at] = score
-                shown[row, at] = j
-                kept = min(kept + 1, size)
-        if counts[target] > 0:
-            ranks[row] = higher + (equal + 1) / 2
+            scores[j] = fitted.base[j] + scores[j] * fitted.norm[j]
+        ranks[row] = rank_and_show(scores, counts, had, repeats, item[positions[row]], shown[row])
     return ranks, shown

@@ -3,65 +3,99 @@
 import dataclasses
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rec_assets import metrics
+from rec_assets.evaluation import leave_one_out
 from rec_assets.evaluation.baselines import BASELINES
-from rec_assets.evaluation.prequential import LEARNT, Options, Outcome
+from rec_assets.evaluation.prequential import SYSTEMS, Options, Outcome
 from rec_assets.evaluation.stream import Stream
 from rec_assets.settings import TrainConfig
 
 VERSIONS = ("rec-assets", "jax", "optax", "numba", "numpy", "scipy")
-COMPARED = ("hit@20", "ndcg@10")
 
 
 def build(
     outcome: Outcome, stream: Stream, config: TrainConfig, options: Options, arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    """The report: configuration, versions, and a list of systems."""
-    best = best_baseline(outcome)
+    """The report of a prequential evaluation: configuration, versions, and a list of systems."""
+    ranks = {name: np.concatenate(outcome.ranks[name]) for name in SYSTEMS if name in outcome.ranks}
+    groups, best = outcome.groups(), best_baseline(outcome)
+    against = [name for name in ("frozen", best) if name is not None]
+    compared = metrics.paired_ratios(ranks, against, groups, config.seed)
+    return head("prequential", stream, config, options, arguments) | {
+        "best_baseline": best,
+        "warmup_seconds": outcome.warmup_seconds,
+        "peak_memory_bytes": outcome.peak_bytes,
+        "systems": [system(outcome, name, groups) | {"ratio_to": compared.get(name, {})} for name in ranks],
+    }
+
+
+def build_leave_one_out(
+    outcome: leave_one_out.Outcome,
+    stream: Stream,
+    config: TrainConfig,
+    options: leave_one_out.Options,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """The report of a leave-one-out evaluation."""
+    return head("leave-one-out", stream, config, options, arguments) | {
+        "passes": outcome.passes,
+        "seconds": outcome.seconds,
+        "peak_memory_bytes": outcome.peak_bytes,
+        "systems": [{"system": name, **summary(ranks)} for name, ranks in outcome.ranks.items()],
+    }
+
+
+def head(
+    protocol: str,
+    stream: Stream,
+    config: TrainConfig,
+    options: Options | leave_one_out.Options,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """What was run: arguments, configuration and versions."""
     return {
-        "protocol": "prequential",
+        "protocol": protocol,
         "arguments": arguments,
         "options": options._asdict(),
         "config": dataclasses.asdict(config),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in VERSIONS},
         "events": len(stream),
-        "best_baseline": best,
-        "warmup_seconds": outcome.warmup_seconds,
-        "peak_memory_bytes": outcome.peak_bytes,
-        "systems": [
-            system(outcome, name, best, config.seed) for name in (*LEARNT, *BASELINES) if name in outcome.ranks
-        ],
     }
 
 
-def system(outcome: Outcome, name: str, best: str | None, seed: int) -> dict[str, Any]:
-    """One system's figures, its series and its comparisons."""
+def system(outcome: Outcome, name: str, groups: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Any]:
+    """One system's figures, those of each group of events, and its series. The learnt systems are scored together,
+    and so are the baselines: each of them is told the time of all.
+    """
     ranks = np.concatenate(outcome.ranks[name])
     unknown = np.concatenate(outcome.unknown)
-    learnt = name in LEARNT
+    learnt = name not in BASELINES
     score = outcome.score_seconds if learnt else outcome.baseline_seconds
-    compared = {
-        other: ratios(outcome, name, other, seed)
-        for other in ("frozen", best)
-        if other in outcome.ranks and other != name
-    }
     return {
         "system": name,
-        **{key: int(value) if key == "n" else value for key, value in metrics.summary(ranks).items()},
-        "coverage@20": metrics.coverage(len(outcome.shown[name]), outcome.known),
+        **summary(ranks),
+        **outcome.exposures[name].figures(outcome.known),
         "unknown_item_share": float(unknown.mean()) if len(unknown) else None,
+        "groups": {group: summary(ranks[inside]) for group, inside in groups.items() if group != "all"},
         "warmup_seconds": outcome.warmup_seconds if learnt else None,
         "update_seconds_per_batch": float(np.mean(outcome.update_seconds)) if learnt else None,
-        "score_ms_per_event": 1e3 * sum(score) / max(len(ranks), 1),  # the systems of a kind are scored together
-        "ratio_to": compared,
+        "score_ms_per_event": 1e3 * sum(score) / max(len(ranks), 1),
+        "peak_memory_bytes": outcome.peak_bytes,  # of the one process that runs all systems
         "series": series(outcome, name),
     }
+
+
+def summary(ranks: npt.NDArray[np.float64]) -> dict[str, float | int]:
+    """All figures of ranks; n is a whole number."""
+    return {name: int(value) if name == "n" else value for name, value in metrics.summary(ranks).items()}
 
 
 def series(outcome: Outcome, name: str) -> list[dict[str, float]]:
@@ -73,36 +107,23 @@ def series(outcome: Outcome, name: str) -> list[dict[str, float]]:
     return rows
 
 
-def ratios(outcome: Outcome, ours: str, theirs: str, seed: int) -> dict[str, dict[str, float]]:
-    """Ratio of the two systems' figures on the same events, with its paired 95 % bootstrap interval."""
-    found = {}
-    each = {name: np.concatenate(outcome.ranks[name]) for name in (ours, theirs)}
-    values = {
-        "hit@20": {name: (ranks <= 20).astype(float) for name, ranks in each.items()},
-        "ndcg@10": {name: metrics.gains(ranks, 10) for name, ranks in each.items()},
-    }
-    for figure in COMPARED:
-        ratio, low, high = metrics.paired_ratio(values[figure][ours], values[figure][theirs], seed)
-        found[figure] = {"ratio": ratio, "low": low, "high": high}
-    return found
-
-
 def best_baseline(outcome: Outcome) -> str | None:
     """The baseline with the highest hit@20, or None."""
     present = [name for name in BASELINES if name in outcome.ranks]
     return max(present, key=lambda name: metrics.hit(np.concatenate(outcome.ranks[name]), 20), default=None)
 
 
-def ranks_table(outcome: Outcome, stream: Stream) -> pa.Table:
+def ranks_table(
+    positions: npt.NDArray[np.int64], ranks: Mapping[str, npt.NDArray[np.float64]], stream: Stream
+) -> pa.Table:
     """One row per scored event and system: position, user, item, ts, system, rank; an unknown item's rank is
     infinite.
     """
-    positions = np.concatenate(outcome.positions)
     rows = stream.table.select(["user", "item", "ts"]).take(pa.array(positions))
     parts = [
         pa.table({"position": positions, **{name: rows[name] for name in rows.column_names}})
         .append_column("system", pa.array([name] * len(positions)))
-        .append_column("rank", pa.array(np.concatenate(ranks)))
-        for name, ranks in outcome.ranks.items()
+        .append_column("rank", pa.array(own))
+        for name, own in ranks.items()
     ]
     return pa.concat_tables(parts)

@@ -1,5 +1,6 @@
 """A file of events taken as it is: no cleaning, no deduplication, no sorting; positions count from 0."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Stream:
         return Parsed(events, content, Users.of([]), Rejected.of([]))
 
 
-def read(path: Path, kinds: list[str] | None = None, items: Path | None = None) -> Stream:
+def read(path: Path, kinds: Sequence[str] | None = None, items: Path | None = None) -> Stream:
     """The rows of `kinds`, or all. BadStream where a column is missing, a user or time is null, or nothing is left."""
     table = pq.read_table(path)
     if missing := [name for name in COLUMNS[:4] if name not in table.column_names]:
@@ -63,7 +64,7 @@ def read(path: Path, kinds: list[str] | None = None, items: Path | None = None) 
         {"user": text["user"], "item": text["item"], "ts": table["ts"].cast(pa.float64()), "event": text["event"]}
     )
     if kinds is not None:
-        table = table.filter(pc.is_in(table["event"], pa.array(kinds)))
+        table = table.filter(pc.is_in(table["event"], pa.array(list(kinds))))
     if not len(table):
         raise BadStream(f"{path} has no event" + (f" of the kinds {', '.join(kinds)}" if kinds else ""))
     for name in ("user", "ts", "event"):

@@ -19,6 +19,8 @@ from rec_assets.ranking import scratch as scratching
 from rec_assets.ranking.scratch import Scratch
 from rec_assets.ranking.sources import SOURCES
 
+BEST = 20  # of each source alone, as long as a list
+
 
 class Query(NamedTuple):
     """What is asked for: the full recent history, newest last, of a user (key -1: of nobody we know) at a time."""
@@ -44,6 +46,7 @@ class Candidates(NamedTuple):
     ranks: npt.NDArray[
         np.float64
     ]  # [n, S] of the event's item in each source's order alone, inf unless RANKED; [n, 0] if not asked for
+    best: npt.NDArray[np.int32]  # [n, S, BEST] keys of each source's own first items, -1 behind the last; or [n, 0, 0]
 
 
 def blank(n: int, size: int, ranked: bool) -> Candidates:
@@ -57,6 +60,7 @@ def blank(n: int, size: int, ranked: bool) -> Candidates:
         target=np.full(n, -1, np.int32),
         outcome=np.zeros(n, np.int8),
         ranks=np.full((n, len(SOURCES) if ranked else 0), np.inf),
+        best=np.full((n, len(SOURCES), BEST) if ranked else (n, 0, 0), -1, np.int32),
     )
 
 
@@ -136,6 +140,8 @@ def _answer(
                 ranks.by_source(
                     scratch, counters.popularity, may_list, vectors, profile, logits, target, out.ranks[row]
                 )
+                first = min(BEST, best.shape[1])
+                out.best[row, :, :first] = best[:, :first]
     _bar(scratch, seen, query, False)
     if repeats:
         own.clear(scratch, items)

@@ -29,12 +29,13 @@ def run(
     arrays: EventArrays,
     index: npt.NDArray[np.int64],
     systems: Sequence[str] = SYSTEMS,
+    sources: bool = False,
 ) -> Cycle:
-    """Score the events of `index`, then learn the whole batch, in place; the same state and batch give the same
-    model.
+    """Score the events of `index`, with `sources` by each source alone too, then learn the whole batch, in place; the
+    same state and batch give the same model.
     """
     began = time.perf_counter()
-    tested = prequential.run(model, reference, state, arrays, index, systems)
+    tested = prequential.run(model, reference, state, arrays, index, systems, sources=sources)
     scored = time.perf_counter()
     losses = learn(model, state, arrays, tested.places, tested.candidates["online"])
     return Cycle(tested, losses, {"test": scored - began, "train": time.perf_counter() - scored})

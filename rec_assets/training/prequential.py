@@ -61,8 +61,10 @@ def run(
     index: npt.NDArray[np.int64],
     systems: Sequence[str] = SYSTEMS,
     known_good: Model | None = None,
+    sources: bool = False,
 ) -> Tested:
-    """Score the events that `index` chooses from a batch, which the state then has taken in.
+    """Score the events that `index` chooses from a batch, which the state then has taken in; with `sources` the
+    candidates tell the ranks of each source alone.
 
     Systems that need a reference, and the known-good one, are left out without it. An item that no event before the
     batch had ranks at infinity.
@@ -90,6 +92,7 @@ def run(
         scored,
         [logits for _, logits, _ in variants.values()],
         [counters for _, _, counters in variants.values()],
+        sources,
     )
     for (name, (asked, _, _)), candidates in zip(variants.items(), walked, strict=True):
         ranks, shown = ranked(candidates, asked.rank(candidates))

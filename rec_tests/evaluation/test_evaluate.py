@@ -2,6 +2,7 @@ import json
 import math
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from rec_assets.cli.evaluate import evaluate
-from rec_assets.evaluation.prequential import BASELINES, LEARNT
+from rec_assets.evaluation.assets import evaluation
+from rec_assets.evaluation.prequential import GROUPS, SYSTEMS, earlier
 from rec_assets.evaluation.stream import BadStream, read
 from rec_assets.models.compile import use_cache
 
@@ -70,7 +72,7 @@ def run(directory, *arguments):
 def test_all_systems_end_to_end(small):
     report, ranks = run(small, "--batches", "4", "--sample-every", "2", "--repeats")
     systems = {system["system"]: system for system in report["systems"]}
-    assert set(systems) == {*LEARNT, *BASELINES}
+    assert tuple(systems) == SYSTEMS
     assert {system["n"] for system in systems.values()} == {200}
     assert [row["start"] for row in systems["online"]["series"]] == [400, 500, 600, 700]
     assert {row["position"] % 2 for row in ranks} == {0}
@@ -81,11 +83,49 @@ def test_all_systems_end_to_end(small):
         assert system["ndcg@10"] == pytest.approx(sum(1 / math.log2(1 + rank) for rank in own if rank <= 10) / 200)
     assert systems["co_visitation"]["hit@1"] > 0.7
     assert (
-        systems["online"]["ratio_to"]["frozen"]["hit@20"]["low"]
-        <= systems["online"]["ratio_to"]["frozen"]["hit@20"]["high"]
+        systems["online"]["ratio_to"]["frozen"]["all"]["hit@20"]["low"]
+        <= systems["online"]["ratio_to"]["frozen"]["all"]["hit@20"]["high"]
     )
+    online = systems["online"]
+    assert set(online["ratio_to"]["frozen"]) == set(GROUPS)
+    for system in systems.values():
+        assert sum(system["groups"][group]["n"] for group in ("new_user", "old_user")) == 200
+        assert sum(system["groups"][group]["n"] for group in ("new_item", "old_item")) == 200
+        if system["system"] != "source_content":  # without ITEMS it has nothing to show
+            assert 0 < system["coverage@20"] <= 1
+            assert 0 <= system["gini"] < 1
+            assert system["novelty@20"] > 0
+    assert systems["linear"]["hit@10"] > systems["popularity"]["hit@10"]
+    assert systems["source_next"]["hit@1"] > 0.7
     again, _ = run(small, "--batches", "4", "--sample-every", "2", "--repeats")
     assert [system["hit@20"] for system in again["systems"]] == [system["hit@20"] for system in report["systems"]]
+
+
+def test_leave_one_out_finds_the_next_item(small):
+    report, ranks = run(small, "--protocol", "leave-one-out", "--repeats", "--passes", "4")
+    systems = {system["system"]: system for system in report["systems"]}
+    assert set(systems) == {"blend", "encoder"}
+    assert {system["n"] for system in systems.values()} == {12}  # users
+    assert systems["blend"]["hit@10"] >= 0.5
+    last = {}
+    for position, event in enumerate(rows(800)):
+        last[str(event["user"])] = position
+    assert {row["position"] for row in ranks} == set(last.values())
+
+
+def test_a_stream_is_an_asset_too(small):
+    config = {"events": str(small / "events.parquet"), "batches": 2, "repeats": True}
+    config["systems"] = ["online", "frozen", "popularity", "source_next"]
+    result = dg.materialize([evaluation], run_config={"ops": {"evaluation": {"config": config}}})
+    [materialized] = result.asset_materializations_for_node("evaluation")
+    assert "| online | 400 |" in materialized.metadata["systems"].value
+    assert materialized.metadata["plots"].value.startswith("![](data:image/png;base64,")
+    assert materialized.metadata["best_baseline"].value == "popularity"
+
+
+def test_what_stood_before_is_counted():
+    assert earlier(np.array([3, 1, 3, 3, 1, 2], np.int32)).tolist() == [0, 0, 1, 2, 1, 0]
+    assert earlier(np.array([], np.int32)).tolist() == []
 
 
 def brute_force(events, first, end):
