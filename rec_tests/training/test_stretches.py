@@ -70,7 +70,7 @@ def test_a_line_keeps_pieces_whole():
 
 
 def test_few_targets_take_a_small_softmax():
-    found = stretches.cut(np.arange(30, dtype=np.int32), np.arange(30.0), 3, WINDOW, 4)
+    found = stretches.cut(3, np.arange(30, dtype=np.int32), np.arange(30.0), 3, WINDOW, 4)
     lines = packing.pack(found)
     [batch] = packing.step_batches(lines, lines.items, lines.following)
     assert len(batch.targets) == packing.FEW_TARGETS
