@@ -78,7 +78,7 @@ class TrainConfig:
     dropout: float = 0.2
     encoder_rate: float = 4e-3
     encoder_update_rate: float = 1e-3
-    warmup_passes: int = 8
+    warmup_passes: int = 12
     update_passes: int = 2
     # ranker
     ranker_rate: float = 1e-3

@@ -18,7 +18,7 @@ from rec_assets.training.popularity import is_first
 
 FIRST_PART = 0.6
 CHUNKS = 12
-EXAMPLES = 7_000
+EXAMPLES = 14_000
 LAST_RATE = 0.3  # of the first, at the end of the passes
 
 Progress = Callable[[str, float], None]  # what is being done, and how much of the whole warm-up is done, 0 to 1
