@@ -157,7 +157,7 @@ def test_nothing_of_the_user_is_left_and_everything_goes_on(settings):
     opened.learn(900, head)
     same_state(engine.served.state, started.served.state)
     same_state(engine.served.state, opened.state)
-    assert len(engine.recommend(Recommend(user_id=WHO)).items) > 0  # as somebody seen again since
+    assert len(engine.recommend(Recommend(user_id=WHO), 10).items) > 0  # as somebody seen again since
     engine.close()
     started.close()
 
