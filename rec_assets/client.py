@@ -85,6 +85,10 @@ class Recommender:
         """Take an item out of all lists."""
         return self._asked("DELETE", f"/items/{quote(item_id, safe='')}", messages.Stored)
 
+    def describe(self, *users: Mapping[str, Any]) -> messages.Stored:
+        """What is said of users, in place of what was said before; each names its user_id."""
+        return self._post("/users", list(users), messages.Stored)
+
     def item(self, item_id: str) -> messages.Shown:
         """An item as a card shows it."""
         return self._asked("GET", f"/items/{quote(item_id, safe='')}", messages.Shown)

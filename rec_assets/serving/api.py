@@ -77,6 +77,12 @@ OPERATIONS = (
         "GET", "/users", "users", "read", "Some users, at random", asks=messages.Some, gives=messages.SomeUsers
     ),
     Operation(
+        "POST", "/users", "describe", "admin",
+        "What is said of one user or a list of at most 1,000, in place of what was said before",
+        takes=messages.UserRow | list[messages.UserRow], gives=messages.Stored,
+        example={"user_id": "42", "country": "NL", "segment": "student"},
+    ),
+    Operation(
         "GET", "/users/{user_id}", "user", "read", "What is known of a user", asks=messages.Some, gives=messages.User
     ),
     Operation(

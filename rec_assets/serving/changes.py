@@ -10,7 +10,7 @@ from rec_assets.log import Draft
 from rec_assets.serving.bodies import Refused, parse, split_list
 from rec_assets.serving.engine import Engine
 from rec_assets.serving.messages import ItemRow
-from rec_assets.validation import read_item
+from rec_assets.validation import read_item, read_user
 
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -30,6 +30,20 @@ def merged(engine: Engine, body: bytes) -> list[Draft]:
         except Refused as refused:
             place = f"item {index}: " if len(rows) > 1 else ""
             raise Refused(refused.status, place + refused.message, refused.field, index) from None
+    return drafts
+
+
+def described(body: bytes) -> list[Draft]:
+    """The rows about users of a request body; Refused names the first wrong row and its field; then none is stored."""
+    rows, received_at = split_list(body, "user"), time.time_ns() // 1_000
+    drafts = []
+    for index, payload in enumerate(rows):
+        try:
+            user_id, _ = read_user(payload)
+        except InvalidEvent as error:
+            place = f"user {index}: " if len(rows) > 1 else ""
+            raise Refused(422, f"{place}{error.field}: {error.reason}", str(error.field), index) from None
+        drafts.append(Draft("user", payload, user_id=user_id, received_at=received_at))
     return drafts
 
 

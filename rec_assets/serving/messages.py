@@ -215,6 +215,12 @@ class ItemRow(msgspec.Struct):
     deleted: bool | UnsetType = UNSET
 
 
+class UserRow(msgspec.Struct):
+    """What is said of a user; further fields are attributes, which the table `users` keeps."""
+
+    user_id: Id
+
+
 class User(msgspec.Struct):
     """What is known of a user."""
 

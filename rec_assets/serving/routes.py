@@ -19,7 +19,7 @@ from rec_assets.features.state import LiveState
 from rec_assets.serving import listing, measures, openapi
 from rec_assets.serving.api import OPERATIONS, VERSION, Operation
 from rec_assets.serving.bodies import Refused, parse, parse_query, read_body
-from rec_assets.serving.changes import deleted, merged
+from rec_assets.serving.changes import deleted, described, merged
 from rec_assets.serving.explain import explain as explained
 from rec_assets.serving.feedback import Stored, drafts_of
 from rec_assets.serving.messages import (
@@ -216,6 +216,13 @@ async def users(request: Request) -> Response:
     return reply(SomeUsers(await worker.compute.run(lambda: worker.engine.sample_users(wish.k))))
 
 
+async def describe(request: Request) -> Response:
+    """POST /users."""
+    worker = _worker(request)
+    drafts = described(await read_body(request))
+    return _stored(await worker.feedback.append(drafts), len(drafts))
+
+
 async def user(request: Request) -> Response:
     """GET /users/{user_id}."""
     worker, user_id, wish = _ready(request), _id(request, "user_id"), parse_query(request, Some)
@@ -276,7 +283,7 @@ async def metrics(_: Request) -> Response:
     return Response(await asyncio.to_thread(measures.text), media_type=measures.CONTENT_TYPE)
 
 
-async def described(_: Request) -> Response:
+async def document(_: Request) -> Response:
     """GET /openapi.json: this API."""
     return Response(openapi.document(), media_type="application/json")
 
@@ -292,8 +299,8 @@ async def nothing(request: Request) -> Response:
 HANDLERS: dict[str, Handler] = {
     handler.__name__: handler
     for handler in (
-        recommend, rank, similar, explain, trending, popular, new, feedback, items, upsert, item, delete, users, user,
-        models, status, events, metrics,
+        recommend, rank, similar, explain, trending, popular, new, feedback, items, upsert, item, delete, users,
+        describe, user, models, status, events, metrics,
     )
 }  # fmt: skip
 
@@ -313,7 +320,7 @@ def app(cors_origins: list[str]) -> Starlette:
     return Starlette(
         routes=[
             *routes,
-            Route("/openapi.json", described),
+            Route("/openapi.json", document),
             Route("/hello", hello),
             Route("/", page),
             Route(

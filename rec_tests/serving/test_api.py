@@ -9,7 +9,7 @@ import pytest
 from live_service import fill, settings_in
 from starlette.testclient import TestClient
 
-from rec_assets.log import Draft
+from rec_assets.log import Draft, Log
 from rec_assets.serving import keys, openapi, routes
 from rec_assets.serving.spool import Spool
 from rec_assets.serving.worker import Worker
@@ -186,6 +186,17 @@ def test_the_catalogue_changes_at_once(admin):
     wrong = admin.post("/items", json=[{"item_id": "a"}, {"item_id": "b", "categories": "Drama"}])
     assert (wrong.status_code, wrong.json()["error"]["index"]) == (422, 1)
     assert admin.get("/items/a").status_code == 404
+
+
+def test_what_is_said_of_users_is_a_record_of_the_log(admin, settings):
+    stored = admin.post("/users", json=[{"user_id": "u1", "country": "NL"}, {"user_id": "later"}]).json()
+    assert stored["accepted"] == 2
+    with Log.open(settings.log_dir) as log:
+        [record, _] = log.read(stored["offsets"][0], stored["offsets"][0] + 2)
+    assert (record.kind, json.loads(record.payload)) == ("user", {"user_id": "u1", "country": "NL"})
+    wrong = admin.post("/users", json=[{"user_id": "a"}, {"country": "NL"}])
+    assert (wrong.status_code, wrong.json()["error"]["index"]) == (422, 1)
+    assert wrong.json()["error"]["field"] == "user_id"
 
 
 def test_business_rules_hold_as_soon_as_they_are_written(app, api, settings):
