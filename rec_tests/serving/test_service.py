@@ -246,6 +246,7 @@ def test_a_killed_supervisor_leaves_the_port(settings, serve):
     raise AssertionError("a worker still answers")
 
 
+@pytest.mark.slow
 def test_an_open_event_stream_does_not_hold_up_the_end(settings, serve):
     server = serve(settings).wait()
     with server.http.stream("GET", "/events") as stream:

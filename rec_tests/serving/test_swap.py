@@ -63,6 +63,7 @@ def test_promoted_checkpoints_are_taken_up_without_a_failed_request(trained, fir
     log.close()
 
 
+@pytest.mark.slow
 def test_a_first_checkpoint_is_taken_up_by_a_service_that_had_none(settings, serve):
     log = fill(settings)
     server = serve(settings).wait()
