@@ -4,7 +4,6 @@ What is left of a record is of kind "erased" (a served list stays one, empty), s
 goes on. Its event_id is kept as a hash: a source that is read again does not bring the record back.
 """
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -102,8 +101,8 @@ def erase(
         offsets = sorted(changed)
         for at in range(0, len(offsets), UPDATED_ROWS):
             _update(tail, [changed[offset] for offset in offsets[at : at + UPDATED_ROWS]])
-        with (files.directory.parent / "segments.lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # a bulk file that is being written may have no name in the log yet
+        # A bulk file that is being written may have no name in the log yet.
+        with durable.locked(files.directory.parent / "segments.lock"):
             segments.delete_orphans(files.directory, {segment.name for segment in tail.segments()})
         return Rewritten(len(changed) - in_segments, in_segments, written, _clean(tail))
 

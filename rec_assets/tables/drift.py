@@ -11,6 +11,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from rec_assets.tables import warehouse
+
 NEWEST = 500  # micro-batches that a detector is shown
 LEAST = 40  # fewer say nothing
 LEAST_SPREAD = 0.005  # of a signal that hardly moves
@@ -63,8 +65,7 @@ class Alarm(NamedTuple):
 def watch(con: duckdb.DuckDBPyConnection, start: int, end: int) -> list[Alarm]:
     """Measure the micro-batch [start, end), which has been tested, and note the alarms that it raises."""
     bounds = {"start": start, "end": end}
-    con.begin()
-    try:
+    with warehouse.transaction(con):
         for table in ("signals", "drift_alarms"):
             con.execute(f"delete from {table} where start_offset >= $start and end_offset <= $end", bounds)  # noqa: S608
         con.execute(MEASURE, bounds)
@@ -77,10 +78,6 @@ def watch(con: duckdb.DuckDBPyConnection, start: int, end: int) -> list[Alarm]:
             con.register("raised", pa.Table.from_pylist(rows))
             con.execute("insert into drift_alarms by name select * from raised")
             con.unregister("raised")
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()
     return alarms
 
 

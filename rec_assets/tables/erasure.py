@@ -42,16 +42,11 @@ def forget(path: Path, user_id: str, before: int, erased: Sequence[int], renamed
     The ledger's counts of these rows, and its checkpoints that were `renamed`, follow in the same transaction; what it
     says of what was received (events, repeated, late) stays. Running again changes nothing. The file is then replaced.
     """
-    con = warehouse.connect(path)
-    try:
-        con.begin()
+    with warehouse.connect(path) as con, warehouse.transaction(con):
         rows = _delete(con, user_id, before, erased)
         for table in _tables(con, "checkpoint"):
             for old, new in renamed.items():
                 con.execute(f"update {table} set checkpoint = $new where checkpoint = $old", {"old": old, "new": new})  # noqa: S608 - names of our own
-        con.commit()
-    finally:
-        con.close()  # rolls back what was not committed
     rewrite(path)
     return rows
 
@@ -93,9 +88,7 @@ def rewrite(path: Path) -> None:
     with warehouse.opened(fresh) as con:
         [(own,)] = con.execute("select current_database()").fetchall()
         # Held until the end: nobody can write the old file while it is copied, nor between the copy and the rename.
-        con.execute(
-            f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as old (read_only)"
-        )  # attach takes no parameter
+        con.execute(f"attach {warehouse.literal(path)} as old (read_only)")
         con.execute(f'copy from database old to "{own}"')
         con.execute(f'checkpoint "{own}"')
         durable.sync(fresh)

@@ -52,8 +52,7 @@ def trained(
 
     Figures are named as metrics.py does, e.g. "hit@20"; "n" is how many events were scored. `at` in µs, default now.
     """
-    con.begin()
-    try:
+    with warehouse.transaction(con):
         _update(con, TRAINED, start, end, checkpoint=checkpoint, at=_moment(at))
         con.execute(FORGET, {"start": start, "end": end})
         if metrics:
@@ -62,10 +61,6 @@ def trained(
             con.register("measured", pa.Table.from_pylist(rows, MEASURED_SCHEMA))
             con.execute(MEASURED)
             con.unregister("measured")
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()
 
 
 def promoted(con: duckdb.DuckDBPyConnection, start: int, end: int, checkpoint: str, at: int | None = None) -> None:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from rec_assets.log import Log
+from rec_assets.log import LIST, Log
+from rec_assets.log.block import Block
 from rec_assets.tables import ledger, warehouse
 
 STALE_SECONDS = 10.0  # a worker whose last heartbeat is older than this has died
@@ -130,20 +132,25 @@ def _enter(con: duckdb.DuckDBPyConnection, log: Log, start: int, end: int, reach
     received = _received(log, start, end)
     if not len(received):
         return
-    con.begin()
-    for stage, at in reached.items():
-        p50, p95, p99 = np.percentile((at - received) / 1e6, [50, 95, 99]).tolist()
-        row = {"start": start, "end": end, "stage": stage, "n": len(received), "p50": p50, "p95": p95, "p99": p99}
-        con.execute(ENTER, row)
-        if stage == "served":
-            con.execute(
-                "update micro_batches set served_at = $at where start_offset = $start and end_offset = $end",
-                {"at": warehouse.timestamp(at), "start": start, "end": end},
-            )
-    con.commit()
+    with warehouse.transaction(con):
+        for stage, at in reached.items():
+            p50, p95, p99 = np.percentile((at - received) / 1e6, [50, 95, 99]).tolist()
+            row = {"start": start, "end": end, "stage": stage, "n": len(received), "p50": p50, "p95": p95, "p99": p99}
+            con.execute(ENTER, row)
+            if stage == "served":
+                con.execute(
+                    "update micro_batches set served_at = $at where start_offset = $start and end_offset = $end",
+                    {"at": warehouse.timestamp(at), "start": start, "end": end},
+                )
 
 
 def _received(log: Log, start: int, end: int) -> npt.NDArray[np.int64]:
     """received_at (µs) of the range's records; served lists wait for nothing."""
-    batches = log.batches(start, end, CHUNK_ROWS)
-    return np.array([record.received_at for batch in batches for record in batch if record.kind != "list"], np.int64)
+    parts = [np.empty(0, np.int64)]
+    for batch in log.batches(start, end, CHUNK_ROWS):
+        if isinstance(batch, Block):  # whole columns: a payload would have to be made for each record
+            waits = pc.not_equal(batch.table.column("kind"), LIST)
+            parts.append(batch.table.column("received_at").filter(waits).to_numpy())
+        else:
+            parts.append(np.array([record.received_at for record in batch if record.kind != LIST], np.int64))
+    return np.concatenate(parts)

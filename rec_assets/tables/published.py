@@ -163,8 +163,7 @@ def _files(folder: Path, parts: list[Part]) -> list[Path]:
 
 
 def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    # COPY takes no parameters.
-    con.execute(f"copy ({query}) to '{str(path).replace(chr(39), chr(39) * 2)}' (format parquet, compression zstd)")
+    con.execute(f"copy ({query}) to {warehouse.literal(path)} (format parquet, compression zstd)")
     durable.sync(path)
 
 

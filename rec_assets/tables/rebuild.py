@@ -54,7 +54,7 @@ def _carry_over(con: duckdb.DuckDBPyConnection, path: Path, log_id: str) -> list
         if warehouse.log_id(old) != log_id:
             return []
         old.execute("checkpoint")  # leaves no write-ahead log that a new file could be mistaken to belong to
-    con.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as old (read_only)")  # attach takes no parameter
+    con.execute(f"attach {warehouse.literal(path)} as old (read_only)")
     query = "select table_name from duckdb_tables() where database_name = 'old'"
     there = {name for (name,) in con.execute(query).fetchall()}  # an older program had fewer
     for table in CARRIED:

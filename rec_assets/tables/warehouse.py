@@ -1,6 +1,8 @@
 """The DuckDB file. While one process writes it, no other can open it, not even to read."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,24 +72,38 @@ def opened(path: Path | str) -> duckdb.DuckDBPyConnection:
             time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of it, or on any error nothing."""
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
+
+
+def literal(path: Path) -> str:
+    """A path as text of SQL: `attach` and `copy` take no parameter for it."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def create(con: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that are missing. NewerFormat and OlderFormat leave everything as it was."""
-    con.begin()
-    con.execute("create table if not exists warehouse (format_version integer, log_id varchar)")
-    versions = con.execute("select format_version from warehouse").fetchall()
-    if versions and versions[0][0] > FORMAT_VERSION:
-        con.rollback()
-        raise NewerFormat(
-            f"the warehouse has format {versions[0][0]}, this program reads up to {FORMAT_VERSION}: upgrade it"
-        )
-    if versions and versions[0][0] < FORMAT_VERSION:
-        con.rollback()
-        [(path,)] = con.execute("select current_database()").fetchall()
-        raise OlderFormat(OLDER.format(path=path, found=versions[0][0], own=FORMAT_VERSION))
-    con.execute(SCHEMA)
-    if not versions:
-        con.execute("insert into warehouse values ($version, null)", {"version": FORMAT_VERSION})
-    con.commit()
+    with transaction(con):
+        con.execute("create table if not exists warehouse (format_version integer, log_id varchar)")
+        versions = con.execute("select format_version from warehouse").fetchall()
+        if versions and versions[0][0] > FORMAT_VERSION:
+            raise NewerFormat(
+                f"the warehouse has format {versions[0][0]}, this program reads up to {FORMAT_VERSION}: upgrade it"
+            )
+        if versions and versions[0][0] < FORMAT_VERSION:
+            [(path,)] = con.execute("select current_database()").fetchall()
+            raise OlderFormat(OLDER.format(path=path, found=versions[0][0], own=FORMAT_VERSION))
+        con.execute(SCHEMA)
+        if not versions:
+            con.execute("insert into warehouse values ($version, null)", {"version": FORMAT_VERSION})
 
 
 def log_id(con: duckdb.DuckDBPyConnection) -> str | None:

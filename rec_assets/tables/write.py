@@ -59,14 +59,8 @@ def write(
     """
     if not 0 <= start < end <= log.head():
         raise ValueError(f"offsets [{start}, {end}) are no range of a log that holds [0, {log.head()})")
-    con.begin()
-    try:
-        counts = _replace(con, log, start, end, kinds, run_id, clock, policy)
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()
-    return counts
+    with warehouse.transaction(con):
+        return _replace(con, log, start, end, kinds, run_id, clock, policy)
 
 
 def _replace(
