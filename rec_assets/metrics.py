@@ -5,7 +5,6 @@ Of each event exactly one item is relevant, so recall@k is hit@k and precision@k
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,9 @@ import numpy.typing as npt
 HITS = (1, 5, 10, 20, 50)
 GAINS = (10, 20)
 
+WHOLE = 2**62  # as k: ranks are not cut
 SHOWN = 20  # of a list, for coverage, novelty and Gini
 DRAWS, CHUNK = 2_000, 50  # bootstrap samples, and how many of them are drawn at once
-BINS = 10  # of calibration
 
 Ranks = npt.NDArray[np.float64]
 
@@ -74,15 +73,13 @@ class Exposure:
 
     def add(self, shown: npt.NDArray[np.int32], events: npt.NDArray[np.int64]) -> None:
         """Note lists [m, ≤ SHOWN] of item keys, -1 for none; `events` [items] are each item's before the batch."""
-        found = np.bincount(shown[shown >= 0], minlength=max(len(events), len(self.counts)))
-        found[: len(self.counts)] += self.counts
-        new = found.copy()
-        new[: len(self.counts)] -= self.counts
-        self.counts = found
-        there = np.flatnonzero(new)
+        counts = np.bincount(shown[shown >= 0], minlength=max(len(events), len(self.counts)))
+        there = np.flatnonzero(counts)
         share = np.maximum(events[there], 1) / max(events.sum(), 1)
-        self.information -= float(np.sum(new[there] * np.log2(share)))
-        self.places += int(new.sum())
+        self.information -= float(np.sum(counts[there] * np.log2(share)))
+        self.places += int(counts.sum())
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts
 
     def figures(self, known: int) -> dict[str, float]:
         """coverage@20, the share of the `known` items that was in a list; novelty@20, the mean self-information of
@@ -120,52 +117,6 @@ def log_loss(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) ->
     """Mean cross-entropy in nats; chances are cut at 1e-15."""
     clipped = np.clip(np.where(labels, chances, 1 - chances), 1e-15, 1.0)
     return float(-np.mean(np.log(clipped))) if len(labels) else float("nan")
-
-
-def rmse(predicted: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
-    """Root of the mean squared error; nan without values."""
-    return float(np.sqrt(np.mean((predicted - values) ** 2))) if len(values) else float("nan")
-
-
-def calibration(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Per tenth of the chances, where there are any: its bounds, n, the mean chance and the share that was positive."""
-    place = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
-    return [
-        {
-            "low": number / BINS,
-            "high": (number + 1) / BINS,
-            "n": float(inside.sum()),
-            "chance": float(chances[inside].mean()),
-            "share": float(labels[inside].mean()),
-        }
-        for number in range(BINS)
-        if (inside := place == number).any()
-    ]
-
-
-def labelled(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Figures of the chances [n] that were given to what was then labelled: n, share of positives, accuracy,
-    precision, recall and F1 at one half, AUC, log loss, calibration and its expected error (Guo et al. 2017).
-
-    A figure that nothing can be said about is nan: precision without a positive answer, recall without a positive.
-    """
-    answers, n = chances >= 0.5, len(labels)
-    both, said, there = int((answers & labels).sum()), int(answers.sum()), int(labels.sum())
-    bins = calibration(chances, labels)
-    return {
-        "n": n,
-        "positive_share": there / n if n else float("nan"),
-        "accuracy": float((answers == labels).mean()) if n else float("nan"),
-        "precision": both / said if said else float("nan"),
-        "recall": both / there if there else float("nan"),
-        "f1": 2 * both / (said + there) if said + there else float("nan"),
-        "auc": auc(chances, labels),
-        "log_loss": log_loss(chances, labels),
-        "calibration_error": sum(row["n"] * abs(row["chance"] - row["share"]) for row in bins) / n
-        if n
-        else float("nan"),
-        "calibration": bins,
-    }
 
 
 def resampled(values: npt.NDArray[np.float64], seed: int, draws: int = DRAWS) -> npt.NDArray[np.float64]:

@@ -1,12 +1,12 @@
 """An evaluation as an asset: a stream of events of one's choice, with table and plots in the metadata."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from rec_assets import drawing
 from rec_assets.evaluation import runs
 from rec_assets.models.compile import use_cache
 from rec_assets.settings import Settings
@@ -56,11 +56,11 @@ def evaluation(context: dg.AssetExecutionContext, config: Evaluated) -> dg.Mater
             context.log.info("%3.0f %%: %s", 100 * done, what)
 
     report = runs.run(asked, settings.train, tell)
-    picture = base64.b64encode((folder / "report.png").read_bytes()).decode()
+    picture = drawing.markdown((folder / "report.png").read_bytes())
     return dg.MaterializeResult(
         metadata={
             "systems": dg.MetadataValue.md(table(report)),
-            "plots": dg.MetadataValue.md(f"![](data:image/png;base64,{picture})"),
+            "plots": dg.MetadataValue.md(picture),
             "report": dg.MetadataValue.path(asked.out),
             "best_baseline": report["best_baseline"] or "none",
         }

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from rec_assets.evaluation.factors import Factors
-from rec_assets.evaluation.placing import SHOWN, rank_and_show
+from rec_assets.evaluation.placing import rank_and_show
 from rec_assets.features.kernels import kernel
+from rec_assets.metrics import SHOWN
 
 DAY = 86_400.0
 LAST_DAYS = 7.0

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.evaluation.placing import SHOWN, rank_and_show
+from rec_assets.evaluation.placing import rank_and_show
 from rec_assets.features.blocks import extended
 from rec_assets.features.kernels import kernel
+from rec_assets.metrics import SHOWN
 
 DIM = 32
 SCALE = 0.1  # standard deviation of new vectors

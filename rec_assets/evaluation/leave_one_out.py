@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets import metrics
 from rec_assets.evaluation.prequential import Progress, nothing_told
 from rec_assets.evaluation.stream import Stream
-from rec_assets.features import histories, rings
+from rec_assets.features import histories
 from rec_assets.features import state as live
 from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.ranking import propose
@@ -105,7 +106,7 @@ def learn(
         online.learn_stretches(model, material, (config.encoder_update_rate, config.encoder_update_rate), rng)
         made += 1
         ranks = encoder_ranks(model, state, told)
-        figure = float(np.mean(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)))
+        figure = metrics.ndcg(ranks, 10)
         waited = 0 if figure > best else waited + 1
         if figure > best:
             best, best_model = figure, model.copy()
@@ -142,8 +143,5 @@ def blend_ranks(model: Model, state: LiveState, events: EventArrays) -> npt.NDAr
         candidates = propose(state, state.counters, query, model.logits(window, len(state.items))[0], may_list)
         at = np.flatnonzero(candidates.items[0] == item)
         target = np.array([at[0] if len(at) else -1], np.int32)
-        had, _ = rings.read(state.histories, user, 1 << state.history_bits)
-        barred = 0 if state.config.repeats else len(np.unique(had))
-        known = np.array([int(may_list.sum()) - barred])
-        [ranks[n]], _ = ranked(candidates._replace(target=target, known=known), model.rank(candidates))
+        [ranks[n]], _ = ranked(candidates._replace(target=target), model.rank(candidates))
     return ranks

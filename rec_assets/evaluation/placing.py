@@ -4,8 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.kernels import kernel
-
-SHOWN = 20
+from rec_assets.metrics import SHOWN
 
 
 @kernel

@@ -78,6 +78,10 @@ class Outcome:
         self.ranks.setdefault(system, []).append(ranks)
         self.exposures.setdefault(system, Exposure()).add(shown, counts)
 
+    def joined(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Every system's ranks of all scored events, in the order of SYSTEMS."""
+        return {name: np.concatenate(self.ranks[name]) for name in SYSTEMS if name in self.ranks}
+
     def groups(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Which of all scored events belong to each of GROUPS."""
         user, item = np.concatenate(self.user_events) < FEW, np.concatenate(self.item_events) < FEW

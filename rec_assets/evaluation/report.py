@@ -13,7 +13,7 @@ import pyarrow as pa
 from rec_assets import metrics
 from rec_assets.evaluation import leave_one_out
 from rec_assets.evaluation.baselines import BASELINES
-from rec_assets.evaluation.prequential import SYSTEMS, Options, Outcome
+from rec_assets.evaluation.prequential import Options, Outcome
 from rec_assets.evaluation.stream import Stream
 from rec_assets.settings import TrainConfig
 
@@ -24,15 +24,17 @@ def build(
     outcome: Outcome, stream: Stream, config: TrainConfig, options: Options, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """The report of a prequential evaluation: configuration, versions, and a list of systems."""
-    ranks = {name: np.concatenate(outcome.ranks[name]) for name in SYSTEMS if name in outcome.ranks}
-    groups, best = outcome.groups(), best_baseline(outcome)
+    ranks, groups = outcome.joined(), outcome.groups()
+    best = best_baseline(ranks)
     against = [name for name in ("frozen", best) if name is not None]
     compared = metrics.paired_ratios(ranks, against, groups, config.seed)
     return head("prequential", stream, config, options, arguments) | {
         "best_baseline": best,
         "warmup_seconds": outcome.warmup_seconds,
         "peak_memory_bytes": outcome.peak_bytes,
-        "systems": [system(outcome, name, groups) | {"ratio_to": compared.get(name, {})} for name in ranks],
+        "systems": [
+            system(outcome, name, own, groups) | {"ratio_to": compared.get(name, {})} for name, own in ranks.items()
+        ],
     }
 
 
@@ -71,11 +73,12 @@ def head(
     }
 
 
-def system(outcome: Outcome, name: str, groups: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Any]:
+def system(
+    outcome: Outcome, name: str, ranks: npt.NDArray[np.float64], groups: Mapping[str, npt.NDArray[np.bool_]]
+) -> dict[str, Any]:
     """One system's figures, those of each group of events, and its series. The learnt systems are scored together,
     and so are the baselines: each of them is told the time of all.
     """
-    ranks = np.concatenate(outcome.ranks[name])
     unknown = np.concatenate(outcome.unknown)
     learnt = name not in BASELINES
     score = outcome.score_seconds if learnt else outcome.baseline_seconds
@@ -107,10 +110,10 @@ def series(outcome: Outcome, name: str) -> list[dict[str, float]]:
     return rows
 
 
-def best_baseline(outcome: Outcome) -> str | None:
+def best_baseline(ranks: Mapping[str, npt.NDArray[np.float64]]) -> str | None:
     """The baseline with the highest hit@20, or None."""
-    present = [name for name in BASELINES if name in outcome.ranks]
-    return max(present, key=lambda name: metrics.hit(np.concatenate(outcome.ranks[name]), 20), default=None)
+    present = [name for name in BASELINES if name in ranks]
+    return max(present, key=lambda name: metrics.hit(ranks[name], 20), default=None)
 
 
 def ranks_table(

@@ -1,12 +1,12 @@
 """One evaluation from file to files: what `rec evaluate` and the asset run."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rec_assets import durable
@@ -58,21 +58,14 @@ def run(asked: Asked, config: TrainConfig, progress: Progress = nothing_told) ->
         outcome = prequential.run(stream, config, options, progress)
         built = report.build(outcome, stream, config, options, arguments)
         positions = np.concatenate(outcome.positions)
-        ranks = {name: np.concatenate(own) for name, own in outcome.ranks.items()}
-        write(asked.out.with_suffix(".png"), lambda path: path.write_bytes(plots.png(built)))
+        ranks = outcome.joined()
+        durable.replace(asked.out.with_suffix(".png"), plots.png(built))
     if asked.ranks is not None:
-        write(asked.ranks, lambda path: pq.write_table(report.ranks_table(positions, ranks, stream), path))
-    text = msgspec.json.format(msgspec.json.encode(built), indent=1)  # NaN becomes null
-    write(asked.out, lambda path: path.write_bytes(text))
+        content = pa.BufferOutputStream()
+        pq.write_table(report.ranks_table(positions, ranks, stream), content)
+        durable.replace(asked.ranks, content.getvalue())
+    durable.replace(asked.out, msgspec.json.format(msgspec.json.encode(built), indent=1))  # NaN becomes null
     return built
-
-
-def write(path: Path, fill: Callable[[Path], object]) -> None:
-    """A file that is whole or not there."""
-    beside = path.with_name(f".{path.name}")
-    fill(beside)
-    durable.sync(beside)
-    beside.replace(path)
 
 
 def chosen(wanted: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:

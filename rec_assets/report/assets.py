@@ -1,12 +1,11 @@
 """The report in the asset graph: every hour, as pictures in its metadata."""
 
-import base64
-
 import dagster as dg
 
+from rec_assets import drawing
+from rec_assets.drawing import Line
 from rec_assets.registry import Registry
 from rec_assets.report import plots
-from rec_assets.report.plots import Line
 from rec_assets.resources import Checkpoints, Warehouse
 from rec_assets.tables import status
 from rec_assets.tables.warehouse import microseconds
@@ -61,4 +60,4 @@ def losses(registry: Registry) -> dict[str, Line]:
 def _picture(png: bytes | None) -> dg.MarkdownMetadataValue:
     if png is None:
         return dg.MetadataValue.md("nothing yet")
-    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return dg.MetadataValue.md(drawing.markdown(png))

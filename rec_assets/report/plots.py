@@ -1,23 +1,16 @@
 """What the report shows: figures over micro-batches, drawn from the tables. A plot is a PNG, or None without data."""
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import duckdb
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rec_assets import drawing
+from rec_assets.drawing import COLOURS, Line, smoothed
+
 NEWEST = 500  # micro-batches shown
 SMOOTHED = 10  # micro-batches that one point is the mean of
-COLOURS = {
-    "online": "#2a9d2a",
-    "known_good": "#33658a",
-    "frozen_weights": "#e09f3e",
-    "frozen": "#9e2a2b",
-    "popularity": "#6c757d",
-}
 METRICS = """
 select end_offset, system, n, hit20, ndcg10, log_loss, more from prequential_metrics
 where n > 0 and end_offset >= (
@@ -52,13 +45,6 @@ select end_offset, events, rejected, state from micro_batches order by end_offse
 """
 
 
-class Line(NamedTuple):
-    """One curve: x are offsets of the log."""
-
-    x: list[int]
-    y: list[float]
-
-
 def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
     """hit@20 and NDCG@10 per system, each event scored before it was learnt from; a mean over some micro-batches.
 
@@ -70,12 +56,12 @@ def metrics(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | Non
     for axis, column in zip(axes, (3, 4), strict=True):
         for system in COLOURS:
             own = [(row[0], row[2], row[column]) for row in rows if row[1] == system and row[column] is not None]
-            _draw(axis, smoothed(own), system, COLOURS[system])
+            _draw(axis, smoothed(own, SMOOTHED), system, COLOURS[system])
         for start, end in con.execute(ROLLED_BACK, {"floor": rows[0][0]}).fetchall():
             axis.axvspan(start, end, color="#9e2a2b", alpha=0.15, linewidth=0)
         for (end,) in con.execute(DRIFTED, {"floor": rows[0][0]}).fetchall():
             axis.axvline(end, color="#e09f3e", linestyle=":", linewidth=1.2)
-    return _png(figure, axes)
+    return drawing.png(figure, axes)
 
 
 def mix(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
@@ -88,12 +74,12 @@ def mix(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
     for axis, is_kind in zip(axes, (False, True), strict=True):
         for signal in sorted({row[1] for row in rows if row[1].startswith("kind ") == is_kind}):
             own = [(row[0], row[2], row[3]) for row in rows if row[1] == signal]
-            line = smoothed(own)
+            line = smoothed(own, SMOOTHED)
             [drawn] = axis.plot(line.x, line.y, label=signal.removeprefix("kind "), linewidth=1.4)
             marked = [(x, y) for x, y in zip(line.x, line.y, strict=True) if (x, signal) in alarms]
             if marked:
                 axis.scatter(*zip(*marked, strict=True), color=drawn.get_color(), marker="v")
-    return _png(figure, axes)
+    return drawing.png(figure, axes)
 
 
 def freshness(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
@@ -108,7 +94,7 @@ def freshness(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | N
             own = [row for row in rows if row[1] == stage]
             _draw(axis, Line([row[0] for row in own], [row[column] for row in own]), stage, colour)
         axis.set_yscale("log")
-    return _png(figure, axes)
+    return drawing.png(figure, axes)
 
 
 def sizes(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
@@ -124,7 +110,7 @@ def sizes(con: duckdb.DuckDBPyConnection, newest: int = NEWEST) -> bytes | None:
             axis.scatter(
                 [row[0] for row in marked], [row[column] for row in marked], color="#9e2a2b", label="not learnt"
             )
-    return _png(figure, axes)
+    return drawing.png(figure, axes)
 
 
 def losses(histories: Mapping[str, Line]) -> bytes | None:
@@ -135,25 +121,12 @@ def losses(histories: Mapping[str, Line]) -> bytes | None:
     for axis, line in zip(axes, histories.values(), strict=True):
         _draw(axis, line, "", "#33658a")
         axis.set_ylabel("nats")
-    return _png(figure, axes)
-
-
-def smoothed(points: Sequence[tuple[int, int, float]], window: int = SMOOTHED) -> Line:
-    """Means of (offset, number of events, value) over the last `window` points, weighted by their events."""
-    line = Line([], [])
-    for i, (offset, _, _) in enumerate(points):
-        seen = points[max(0, i + 1 - window) : i + 1]
-        line.x.append(offset)
-        line.y.append(sum(n * value for _, n, value in seen) / sum(n for _, n, _ in seen))
-    return line
+    return drawing.png(figure, axes)
 
 
 def _figure(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
-        figure = Figure(figsize=(5.5 * len(titles), 3.2), dpi=110, layout="constrained")
-        axes = [figure.add_subplot(1, len(titles), i + 1) for i in range(len(titles))]
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title, loc="left")
+    figure, axes = drawing.figure(titles)
+    for axis in axes:
         axis.set_xlabel("offset of the log")
         axis.grid(alpha=0.25)
     return figure, axes
@@ -164,12 +137,3 @@ def _draw(axis: Axes, line: Line, label: str, colour: str) -> None:
         axis.plot(
             line.x, line.y, label=label or None, color=colour, linewidth=1.4, marker="." if len(line.x) < 40 else ""
         )
-
-
-def _png(figure: Figure, axes: Sequence[Axes]) -> bytes:
-    for axis in axes:
-        if axis.get_legend_handles_labels()[1]:
-            axis.legend(frameon=False)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()

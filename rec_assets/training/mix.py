@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.metrics import gains
+from rec_assets.metrics import WHOLE, gains
 
 MEMORY = 50  # micro-batches that are usual
 ENOUGH_BATCHES, ENOUGH_EVENTS, ENOUGH_TESTED = 5, 200, 30  # fewer say nothing
@@ -18,7 +18,6 @@ KINDS_MOVED = 0.5  # of the events are of other kinds than usual
 Z = 4.0
 SHUFFLED = 0.4  # of the usual gain, is a broken batch whatever its size
 FLOOD, FLOOD_SHUFFLED = 5.0, 0.75  # times the usual events, with less than this share of the usual gain
-WHOLE = 2**62  # ranks are not cut
 
 
 class Seen(NamedTuple):

@@ -17,7 +17,6 @@ from rec_assets.training import popularity
 from rec_assets.training.model import Model
 
 SYSTEMS = ("online", "known_good", "frozen", "frozen_weights", "popularity")
-SHOWN = 20
 
 
 class Reference(NamedTuple):
@@ -104,8 +103,8 @@ def run(
 def ranked(
     candidates: Candidates, scores: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    """Ranks [m] of the events' items, and the first SHOWN of each list."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :SHOWN]
+    """Ranks [m] of the events' items, and the first metrics.SHOWN of each list."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : metrics.SHOWN]
     return of_target(scores, candidates.target, candidates.known), np.take_along_axis(candidates.items, order, axis=1)
 
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.metrics import gains
+from rec_assets.metrics import WHOLE, gains
 
 PROVEN = 1_000  # scored events
 Z = 5.0  # looked at after every batch, and the events of one session are alike: three would be too few
 MARGIN = 0.05  # of the known-good one's mean gain
 LEAST = 60  # scored events, fewer say nothing
 KEPT = 64  # pieces of evidence; older ones are added up
-WHOLE = 2**62  # ranks are not cut
 
 
 class Evidence(NamedTuple):
