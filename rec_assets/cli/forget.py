@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rec_assets.cli.failing import fail
+
 console = Console(width=None if Console().is_terminal else 120)
 
 
@@ -33,7 +35,7 @@ def forget(
     from rec_assets.settings import Settings
 
     if as_json and not yes:
-        _fail("--json cannot ask: add --yes")
+        fail("--json cannot ask: add --yes")
     if not yes:
         typer.confirm(f"Erase everything that is stored of user {user!r}? It cannot be undone", abort=True)
     settings = Settings()
@@ -42,9 +44,9 @@ def forget(
             report = forget_user(settings, user, status.update)
             bentos = _bentos(user) if report.offset is not None else []
     except duckdb.IOException as error:
-        _fail(f"{error}\nanother process holds the tables for long: run the same command again to finish")
+        fail(f"{error}\nanother process holds the tables for long: run the same command again to finish")
     except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:
-        _fail(f"{error}\nrun the same command again to finish")
+        fail(f"{error}\nrun the same command again to finish")
     still_hold = [*report.still_hold, *bentos]
     if as_json:
         sys.stdout.write(json.dumps({"user_id": user, **report._asdict(), "still_hold": still_hold}) + "\n")
@@ -69,8 +71,3 @@ def _bentos(user: str) -> list[str]:
     from rec_assets.serving.holding import holding
 
     return holding(user)
-
-
-def _fail(problem: str) -> None:
-    Console(stderr=True).print(problem, style="red", markup=False)
-    raise typer.Exit(1)

@@ -1,12 +1,13 @@
 """`rec keys`: who may call the service from elsewhere."""
 
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from rec_assets.cli.failing import fail
 from rec_assets.serving import keys as stored
 from rec_assets.settings import Settings
 
@@ -32,11 +33,11 @@ def add(
     """Make a key and show it, once."""
     wrong = [one for one in scope if one not in stored.SCOPES]
     if wrong:
-        _fail(f"--scope {wrong[0]}: there are {', '.join(stored.SCOPES)}")
+        fail(f"--scope {wrong[0]}: there are {', '.join(stored.SCOPES)}")
     try:
         secret = stored.add(Settings().keys_path, name, [one for one in stored.SCOPES if one in scope], per_second)
     except ValueError as error:
-        _fail(str(error))
+        fail(error)
     _show(secret)
 
 
@@ -49,7 +50,7 @@ def rotate(
     try:
         secret = stored.rotate(Settings().keys_path, name, overlap)
     except ValueError as error:
-        _fail(str(error))
+        fail(error)
     _show(secret)
 
 
@@ -59,7 +60,7 @@ def revoke(name: Name) -> None:
     try:
         stored.revoke(Settings().keys_path, name)
     except ValueError as error:
-        _fail(str(error))
+        fail(error)
     typer.echo(f"{name} is revoked")
 
 
@@ -77,11 +78,6 @@ def list_() -> None:
 def _show(secret: str) -> None:
     Console(stderr=True).print("Keep it now, it is not shown again. Use: Authorization: Bearer KEY", style="dim")
     typer.echo(secret)
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
 
 
 def _day(seconds: int) -> str:

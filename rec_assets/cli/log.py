@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rec_assets.cli.failing import fail
 from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record
 from rec_assets.settings import Settings
 from rec_assets.validation import printable
@@ -80,8 +81,7 @@ def _log() -> Iterator[Log]:
         with Log.open(Settings().log_dir, create=False) as log:
             yield log
     except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
 
 
 def _line(record: Record) -> str:

@@ -1,13 +1,14 @@
 """`rec models`: the checkpoints, what became of them, and what is served."""
 
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from rec_assets.cli.failing import fail
 from rec_assets.durable import NewerFormat
 from rec_assets.registry import CorruptCheckpoint, Listed, NoCheckpoint, NotPromotable, Registry
 from rec_assets.settings import Settings
@@ -41,7 +42,7 @@ def show(checkpoint_id: Id) -> None:
     try:
         manifest = registry.load(name).manifest
     except PROBLEMS as error:
-        _fail(error)
+        fail(error)
     console.print_json(msgspec.json.encode(manifest).decode())
     for line in registry.history():
         if name in (line.id, line.to):
@@ -56,7 +57,7 @@ def promote(checkpoint_id: Id) -> None:
     try:
         pointer = registry.promote(_found(registry, checkpoint_id))
     except PROBLEMS as error:
-        _fail(error)
+        fail(error)
     console.print(f"Promoted {pointer.id}: it knows the log before offset {pointer.watermark}.")
 
 
@@ -70,7 +71,7 @@ def rollback(
     try:
         pointer = registry.rollback(_found(registry, to) if to else None, reason)
     except PROBLEMS as error:
-        _fail(error)
+        fail(error)
     console.print(f"Rolled back from {pointer.previous} to {pointer.id}, offset {pointer.watermark}.")
     note_in_ledger(settings, registry)
 
@@ -93,7 +94,7 @@ def _found(registry: Registry, beginning: str) -> str:
         return beginning
     if len(found) != 1:
         what = f"{len(found)} checkpoints begin" if found else "No checkpoint begins"
-        _fail(f"{what} with {beginning!r}: see `rec models list`")
+        fail(f"{what} with {beginning!r}: see `rec models list`")
     return found[0]
 
 
@@ -120,8 +121,3 @@ def _cells(row: Listed) -> tuple[str, ...]:
 
 def _time(at: int) -> str:
     return datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _fail(problem: object) -> NoReturn:
-    Console(stderr=True).print(str(problem), style="red", markup=False)
-    raise typer.Exit(1)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rec_assets import replay as live
+from rec_assets.cli.failing import fail
 from rec_assets.settings import Settings
 from rec_assets.sources.mapping import ColumnMapping
 from rec_assets.sources.rows import BrokenFile, count_rows
@@ -57,8 +58,7 @@ def replay(
             pace = None if factor else rate or DEFAULT_RATE
             result = live.replay(live.read_events(file, mapping), client, rate=pace, speed=factor, on_sent=sent)
     except (BrokenFile, live.ReplayError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     refused = f"; {result.refused:,} rows were refused as no events" if result.refused else ""
     Console().print(f"{result.stored:,} events are in the log{refused}.", highlight=False)
 

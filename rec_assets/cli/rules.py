@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from rec_assets.cli.failing import fail
 from rec_assets.serving.attributes import Attributes
 from rec_assets.serving.expression import Filter
 from rec_assets.serving.rules import ACTIONS, BadRules, Rule, parse
@@ -36,13 +37,11 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="A rules file; the installation's own by default.")] = None,
 ) -> None:
     """Read a rules file as the service would, and count how many items of the catalogue each rule is about."""
-    console, errors = Console(), Console(stderr=True)
-    path = file or Settings().rules
+    console, path = Console(), file or Settings().rules
     try:
         rules = parse(path.read_bytes())
     except (OSError, BadRules) as error:
-        errors.print(f"[bold red]error:[/] {path}: {error}", highlight=False, soft_wrap=True, markup=True)
-        raise typer.Exit(1) from None
+        fail(f"{path}: {error}")
     items = _catalogue(Settings().published_dir)
     table = Table("rule", "what", "lists", "items", "to note", box=None)
     for rule, filter_ in rules.rules:

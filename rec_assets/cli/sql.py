@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rec_assets.cli.failing import fail
 from rec_assets.durable import NewerFormat
 
 ROWS = 200  # shown as a table
@@ -37,8 +38,7 @@ def sql(
     try:
         con, found = published.connect(Settings().published_dir)
     except (FileNotFoundError, NewerFormat) as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     text = LISTED if query is None else sys.stdin.read() if query == "-" else query
     with con:
         try:
@@ -52,8 +52,7 @@ def sql(
                 return
             rows = result.fetchmany(ROWS + 1)
         except (duckdb.Error, ValueError) as error:
-            errors.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True, markup=False)
-            raise typer.Exit(1) from None
+            fail(error)
     table = Table(*names, box=None)
     for row in rows[:ROWS]:
         table.add_row(*("" if value is None else str(value) for value in row))

@@ -1,11 +1,14 @@
 """Reading a request's body, and the refusal of one that says something wrong: a 4xx whose message names the field."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from rec_assets.events import InvalidEvent
+from rec_assets.log import Draft
 from rec_assets.serving.messages import (
     BODY_BYTES,
     IDS_LIMIT,
@@ -94,6 +97,28 @@ def _refused(error: msgspec.ValidationError) -> Refused:
     if "unknown field" in message or "required field" in message:
         field = message.split("`")[1]
     return Refused(422, f"{field}: {message}" if field else message, field)
+
+
+def each_of(body: bytes, what: str, draft: Callable[[bytes], Draft]) -> list[Draft]:
+    """What each element of a body becomes. Refused names the first wrong element and its field.
+
+    All or nothing: a client that is told of one wrong element has stored none, so it can correct it and send all again.
+    """
+    elements, drafts = split_list(body, what), []
+    for index, element in enumerate(elements):
+        try:
+            drafts.append(draft(element))
+        except (Refused, InvalidEvent) as error:
+            refused = error if isinstance(error, Refused) else invalid(error)
+            place = f"{what} {index}: " if len(elements) > 1 else ""
+            raise Refused(refused.status, place + refused.message, refused.field, index) from None
+    return drafts
+
+
+def invalid(error: InvalidEvent) -> Refused:
+    """The refusal of what the log's validation does not accept."""
+    field = str(error.field) if error.field else None
+    return Refused(422, f"{field}: {error.reason}" if field else error.reason, field)
 
 
 def split_list(body: bytes, what: str = "event") -> list[bytes]:

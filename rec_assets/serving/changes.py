@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 
-from rec_assets.events import InvalidEvent
 from rec_assets.log import Draft
-from rec_assets.serving.bodies import Refused, parse, split_list
+from rec_assets.serving.bodies import Refused, each_of, parse
 from rec_assets.serving.engine import Engine
 from rec_assets.serving.messages import ItemRow
 from rec_assets.validation import read_item, read_user
@@ -21,30 +20,13 @@ def merged(engine: Engine, body: bytes) -> list[Draft]:
     Refused names the first wrong row and its field; then none is stored.
     """
     engine.catch_up()
-    rows = split_list(body, "item")
-    drafts = []
-    for index, raw in enumerate(rows):
-        try:
-            row = parse(raw, ItemRow)
-            drafts.append(_draft(engine, row.item_id, _object.decode(raw)))
-        except Refused as refused:
-            place = f"item {index}: " if len(rows) > 1 else ""
-            raise Refused(refused.status, place + refused.message, refused.field, index) from None
-    return drafts
+    return each_of(body, "item", lambda raw: _draft(engine, parse(raw, ItemRow).item_id, _object.decode(raw)))
 
 
 def described(body: bytes) -> list[Draft]:
     """The rows about users of a request body; Refused names the first wrong row and its field; then none is stored."""
-    rows, received_at = split_list(body, "user"), time.time_ns() // 1_000
-    drafts = []
-    for index, payload in enumerate(rows):
-        try:
-            user_id, _ = read_user(payload)
-        except InvalidEvent as error:
-            place = f"user {index}: " if len(rows) > 1 else ""
-            raise Refused(422, f"{place}{error.field}: {error.reason}", str(error.field), index) from None
-        drafts.append(Draft("user", payload, user_id=user_id, received_at=received_at))
-    return drafts
+    received_at = time.time_ns() // 1_000
+    return each_of(body, "user", lambda raw: Draft("user", raw, user_id=read_user(raw)[0], received_at=received_at))
 
 
 def deleted(engine: Engine, item_id: str) -> list[Draft]:
@@ -56,11 +38,6 @@ def deleted(engine: Engine, item_id: str) -> list[Draft]:
 
 def _draft(engine: Engine, item_id: str, patch: dict[str, Any]) -> Draft:
     whole = engine.served.catalogue.row(item_id) | patch
-    whole = {name: value for name, value in whole.items() if value is not None}
-    payload = msgspec.json.encode(whole)
-    try:
-        read_item(payload)
-    except InvalidEvent as error:
-        field = str(error.field) if error.field else None
-        raise Refused(422, f"{field}: {error.reason}" if field else error.reason, field) from None
+    payload = msgspec.json.encode({name: value for name, value in whole.items() if value is not None})
+    read_item(payload)  # raises what `each_of` refuses; what is known already is valid
     return Draft("item", payload, received_at=time.time_ns() // 1_000)

@@ -18,8 +18,29 @@ class Control(NamedTuple):
 
     diversity: float = 0.0  # 0: by score alone; 1: as unlike each other as there is
     exploration: float = 0.0  # the share of places that are filled at random
-    caps: Mapping[str, int] = {}  # attribute -> the most items of a list that share a value of it
+    caps: Mapping[str, int] = {}  # attribute -> the most items of a list that share a value of it, for Caps
     pins: Mapping[int, int] = {}  # place, from 0 -> item key
+
+
+class Caps:
+    """How often a list already holds each value of the attributes that are capped."""
+
+    def __init__(self, limits: Mapping[str, int], values_of: Callable[[int, str], Sequence[str]]) -> None:
+        """`limits`: attribute -> the most; `values_of(key, attribute)` gives an item's values."""
+        self._limits, self._values_of = limits, values_of
+        self._used: dict[tuple[str, str], int] = {}
+
+    def fits(self, key: int) -> bool:
+        """Whether the item may come next."""
+        return all(self._used.get(pair, 0) < self._limits[pair[0]] for pair in self._pairs(key))
+
+    def take(self, key: int) -> None:
+        """The item is in the list."""
+        for pair in self._pairs(key):
+            self._used[pair] = self._used.get(pair, 0) + 1
+
+    def _pairs(self, key: int) -> list[tuple[str, str]]:
+        return [(name, value) for name in self._limits for value in self._values_of(key, name)]
 
 
 class Picked(NamedTuple):
@@ -43,14 +64,14 @@ def pick(
     scores: Floats,
     k: int,
     control: Control,
-    values_of: Callable[[int, str], Sequence[str]],
+    caps: Caps,
     vectors: npt.NDArray[np.float32],
     random: np.random.Generator,
 ) -> Picked:
     """The list of at most k of the candidates `keys` [C] (-1 on padding) by `scores` [C].
 
-    `values_of(key, attribute)` gives the texts that caps count, `vectors` f32[C, D] what diversity compares (of
-    length 1, or 0 where nothing is known). Diversity is maximal marginal relevance (Carbonell and Goldstein 1998).
+    `caps` counts what is picked, `vectors` f32[C, D] are what diversity compares (of length 1, or 0 where nothing is
+    known). Diversity is maximal marginal relevance (Carbonell and Goldstein 1998).
     """
     order = np.argsort(-scores, kind="stable")
     order = order[keys[order] >= 0]
@@ -61,7 +82,6 @@ def pick(
     left = [int(column) for column in order if keys[column] not in pinned]
     relevance = _relevance(scores, left)
     nearest = np.zeros(len(scores), np.float32)  # the cosine with the most similar item picked so far
-    used: dict[tuple[str, str], int] = {}
     columns_of = {int(keys[column]): int(column) for column in order}
     found: list[tuple[int, int, float]] = []
     for place in range(k):
@@ -69,15 +89,13 @@ def pick(
             key = control.pins[place]
             column, propensity = columns_of.get(key, -1), 1.0
         else:
-            free = [column for column in left if _fits(int(keys[column]), control.caps, used, values_of)]
+            free = [column for column in left if caps.fits(int(keys[column]))]
             if not free:
                 break  # pins further down close up
             column, propensity = _choose(free, relevance, nearest, control, random)
             left.remove(column)
             key = int(keys[column])
-        for name in control.caps:
-            for value in values_of(key, name):
-                used[name, value] = used.get((name, value), 0) + 1
+        caps.take(key)
         if column >= 0 and control.diversity > 0:
             nearest = np.maximum(nearest, vectors @ vectors[column])
         found.append((column, key, propensity))
@@ -98,15 +116,6 @@ def _relevance(scores: Floats, left: list[int]) -> Floats:
         among = scores[left]
         found[left] = (among - among.min()) / max(float(among.max() - among.min()), 1e-6)
     return found
-
-
-def _fits(
-    key: int,
-    caps: Mapping[str, int],
-    used: Mapping[tuple[str, str], int],
-    values_of: Callable[[int, str], Sequence[str]],
-) -> bool:
-    return all(used.get((name, value), 0) < most for name, most in caps.items() for value in values_of(key, name))
 
 
 def _choose(

@@ -146,9 +146,7 @@ class Engine:
         query = query_for(state, wish, now, plan.bar_had)
         candidates = self.candidates(served, query, plan.may_list)
         scores = self.scores(served, candidates)[0]
-        places = listing.places(
-            plan, candidates, scores, k, state, served.catalogue, barred(state, query), now, self._random
-        )
+        places = listing.places(plan, query, candidates, scores, k, state, served.catalogue, self._random)
         items = [state.items.ids[place.key] for place in places]
         return Ranked(items, places, served.checkpoint, state.offset, now, plan.rules)
 
@@ -251,17 +249,6 @@ def query_for(state: LiveState, who: Who, now: float, bar_had: bool) -> Query:
     times = now - HISTORY_SPACING * np.arange(len(items), 0, -1, dtype=np.float64)
     # What a session tells that it had is no news to it.
     return Query(items, times, -1, now, _NONE, bar_had)
-
-
-def barred(state: LiveState, query: Query) -> npt.NDArray[np.int32]:
-    """Keys that the candidates leave out: what was turned down, and what was had where that is barred."""
-    found = [query.exclude, *([query.items] if query.bar_had else [])]
-    if query.user >= 0 and state.seen.bits[query.user] > 0:
-        start = state.seen.start[query.user]
-        row = slice(start, start + (1 << int(state.seen.bits[query.user])))
-        keys, times = state.seen.keys[row], state.seen.values[row, 1]
-        found.append(keys[(keys >= 0) & (query.bar_had | (times < 0))])
-    return np.concatenate(found)
 
 
 def _card(entry: Entry) -> tuple[str | None, list[str], msgspec.Raw]:

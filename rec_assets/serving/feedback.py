@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rec_assets.events import InvalidEvent, check
+from rec_assets.events import check
 from rec_assets.log import Draft, Log
-from rec_assets.serving.bodies import Refused, named, split_list
+from rec_assets.serving.bodies import Refused, each_of, named
 from rec_assets.settings import Kind
 
 SOURCE = "http"
@@ -29,23 +29,15 @@ class Stored(NamedTuple):
 
 
 def drafts_of(body: bytes, kinds: Mapping[str, Kind]) -> list[Draft]:
-    """The events of a request body, all valid; Refused names the first wrong event and its field.
-
-    All or nothing: a client that is told of one wrong event has stored none, so it can correct it and send all again.
-    """
+    """The events of a request body, all valid; Refused names the first wrong event and its field."""
     received_at = time.time_ns() // 1_000
-    events, drafts = split_list(body), []
-    for index, payload in enumerate(events):
-        try:
-            check(payload, received_at, kinds)
-        except InvalidEvent as error:
-            field = str(error.field) if error.field else None
-            place = f"event {index}: " if len(events) > 1 else ""
-            message = f"{place}{field}: {error.reason}" if field else f"{place}{error.reason}"
-            raise Refused(422, message, field, index) from None
+
+    def draft(payload: bytes) -> Draft:
+        check(payload, received_at, kinds)
         ids = named(payload)
-        drafts.append(Draft("event", payload, event_id=ids.event_id, user_id=ids.user_id, received_at=received_at))
-    return drafts
+        return Draft("event", payload, event_id=ids.event_id, user_id=ids.user_id, received_at=received_at)
+
+    return each_of(body, "event", draft)
 
 
 class Writer:

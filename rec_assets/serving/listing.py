@@ -1,7 +1,7 @@
 """What one list may hold and how it is picked: the request's own wishes, and the business rules that hold on top."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from rec_assets.features import popularity, rings
 from rec_assets.features.state import LiveState
-from rec_assets.ranking import SOURCES, Candidates
+from rec_assets.ranking import SOURCES, Candidates, Query
 from rec_assets.serving import control as controlling
 from rec_assets.serving import messages
 from rec_assets.serving.bodies import Refused
 from rec_assets.serving.catalogue import Catalogue
-from rec_assets.serving.control import Picked
+from rec_assets.serving.control import Caps
 from rec_assets.serving.expression import BadFilter, Filter, read
 from rec_assets.serving.rules import Rules
 
@@ -135,30 +135,26 @@ def plan(
 
 def places(
     plan: Plan,
+    query: Query,
     candidates: Candidates,
     scores: npt.NDArray[np.float32],
     k: int,
     state: LiveState,
     catalogue: Catalogue,
-    had: npt.NDArray[np.int32],
-    now: float,
     random: np.random.Generator,
 ) -> list[Place]:
-    """The list: candidates [1, C] by scores [C], and where they do not suffice what is popular, then what is left.
-
-    `had` are the keys that the candidates leave out because the user had or turned down them.
-    """
+    """The list: candidates [1, C] by scores [C], and where they do not suffice what is popular, then what is left."""
     keys = candidates.items[0]
     at = np.maximum(keys, 0)
     if plan.boosts:
         scores = controlling.adjusted(scores, *((mask[at], weight) for mask, weight in plan.boosts))
     if plan.freshness:
-        scores = controlling.adjusted(scores, (-np.log1p(_age(state, now)[at] / DAY), plan.freshness))
+        scores = controlling.adjusted(scores, (-np.log1p(_age(state, query.now)[at] / DAY), plan.freshness))
     if plan.novelty:
         scores = controlling.adjusted(scores, (-np.log1p(state.counters.items.events[at]), plan.novelty))
-    values_of = catalogue.attributes.words_of
+    caps = Caps(plan.control.caps, catalogue.attributes.words_of)
     vectors = state.content.vectors[at] if plan.control.diversity else np.zeros((0, 0), np.float32)
-    picked = controlling.pick(keys, scores, k, plan.control, values_of, vectors, random)
+    picked = controlling.pick(keys, scores, k, plan.control, caps, vectors, random)
     found = [
         Place(
             key,
@@ -171,48 +167,41 @@ def places(
         )
     ]
     if len(found) < k:
-        found += _fallback(plan, picked, found, k - len(found), state, values_of, had)
+        found += _fallback(plan, query, found, k - len(found), state, caps)
     return found
 
 
 def _fallback(
-    plan: Plan,
-    picked: Picked,
-    found: list[Place],
-    number: int,
-    state: LiveState,
-    values_of: Callable[[int, str], Sequence[str]],
-    had: npt.NDArray[np.int32],
+    plan: Plan, query: Query, found: Sequence[Place], number: int, state: LiveState, caps: Caps
 ) -> list[Place]:
     """What fills up a list: popular items, then those that nobody had, the newest first; the caps hold."""
     left = plan.may_list.copy()
-    left[picked.keys] = False
-    left[had] = False
-    keys = np.flatnonzero(left).astype(np.int32)
-    if not len(keys):
-        return []
+    left[[place.key for place in found]] = False
+    left[barred(state, query)] = False
+    keys = np.flatnonzero(left)
     level = state.counters.popularity.level[keys, _LASTING]
-    order = np.lexsort((-keys, -level))
-    caps = plan.control.caps
-    counts: dict[tuple[str, str], int] = {}
-    for place in found:
-        for name in caps:
-            for value in values_of(place.key, name):
-                counts[name, value] = counts.get((name, value), 0) + 1
     lowest = min((place.score for place in found), default=0.0)
     filled: list[Place] = []
-    for column in order.tolist():
+    for column in np.lexsort((-keys, -level)).tolist():
         if len(filled) == number:
             break
         key = int(keys[column])
-        named = [(name, value) for name in caps for value in values_of(key, name)]
-        if any(counts.get(pair, 0) >= caps[pair[0]] for pair in named):
-            continue
-        for pair in named:
-            counts[pair] = counts.get(pair, 0) + 1
-        source = POPULAR if np.isfinite(level[column]) else CATALOGUE
-        filled.append(Place(key, lowest - 1.0 - len(filled), source, 1.0))
+        if caps.fits(key):
+            caps.take(key)
+            source = POPULAR if np.isfinite(level[column]) else CATALOGUE
+            filled.append(Place(key, lowest - 1.0 - len(filled), source, 1.0))
     return filled
+
+
+def barred(state: LiveState, query: Query) -> npt.NDArray[np.int32]:
+    """Keys that the candidates leave out: what was turned down, and what was had where that is barred."""
+    found = [query.exclude, *([query.items] if query.bar_had else [])]
+    if query.user >= 0 and state.seen.bits[query.user] > 0:
+        start = state.seen.start[query.user]
+        row = slice(start, start + (1 << int(state.seen.bits[query.user])))
+        keys, times = state.seen.keys[row], state.seen.values[row, 1]
+        found.append(keys[(keys >= 0) & (query.bar_had | (times < 0))])
+    return np.concatenate(found)
 
 
 def _age(state: LiveState, now: float) -> npt.NDArray[np.float64]:

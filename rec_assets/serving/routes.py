@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,11 +11,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rec_assets.features.state import LiveState
-from rec_assets.serving import listing, measures, openapi
+from rec_assets.serving import listing, measures, openapi, pages, streaming
 from rec_assets.serving.api import OPERATIONS, VERSION, Operation
 from rec_assets.serving.bodies import Refused, parse, parse_query, read_body
 from rec_assets.serving.changes import deleted, described, merged
@@ -36,21 +35,10 @@ from rec_assets.serving.messages import (
 )
 from rec_assets.serving.worker import Worker
 
-PAGES = Path(__file__).parent / "page"
 HEADERS = {"API-Version": VERSION, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
-STREAM_SECONDS = 0.5  # how often the event stream looks for something new
-SILENCE_SECONDS = 15.0  # after which it says something, so that proxies keep it open
-STREAMS_LIMIT = 100
 BEARER = "bearer "
 Handler = Callable[[Request], Awaitable[Response]]
 logger = logging.getLogger(__name__)
-_streams = 0
 
 
 def reply(data: object) -> Response:
@@ -242,35 +230,7 @@ async def status(request: Request) -> Response:
 
 async def events(request: Request) -> Response:
     """GET /events."""
-    if _streams >= STREAMS_LIMIT:
-        raise Refused(429, f"{STREAMS_LIMIT} event streams are open already")
-    return StreamingResponse(
-        _stream(_worker(request)), headers={"Cache-Control": "no-store"}, media_type="text/event-stream"
-    )
-
-
-async def _stream(worker: Worker) -> AsyncIterator[bytes]:
-    global _streams
-    _streams += 1
-    try:
-        last, said_at = b"", time.monotonic()
-        while not worker.stopping:
-            status = worker.status()
-            told = msgspec.json.encode({key: value for key, value in status.items() if key != "now"})
-            if told != last:
-                last, said_at = told, time.monotonic()
-                yield b"event: status\ndata: " + msgspec.json.encode(status) + b"\n\n"
-            elif time.monotonic() - said_at > SILENCE_SECONDS:
-                said_at = time.monotonic()
-                yield b": still here\n\n"
-            await asyncio.sleep(STREAM_SECONDS)
-    finally:
-        _streams -= 1
-
-
-async def page(_: Request) -> Response:
-    """GET /: the page."""
-    return Response((PAGES / "index.html").read_bytes(), headers=PAGE_HEADERS, media_type="text/html")
+    return streaming.answer(_worker(request))
 
 
 async def hello(_: Request) -> Response:
@@ -322,7 +282,7 @@ def app(cors_origins: list[str]) -> Starlette:
             *routes,
             Route("/openapi.json", document),
             Route("/hello", hello),
-            Route("/", page),
+            Route("/", pages.index),
             Route(
                 "/{path:path}", answering(nothing, None), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
             ),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rec_assets.serving.control import Control, adjusted, pick
+from rec_assets.serving.control import Caps, Control, adjusted, pick
 
 KEYS = np.array([10, 11, 12, 13, 14, -1, -1], np.int32)
 SCORES = np.array([1.0, 5.0, 3.0, 4.0, 2.0, -np.inf, -np.inf], np.float32)  # 11, 13, 12, 14, 10
@@ -10,7 +10,8 @@ VECTORS = np.array([[1, 0], [0, 1], [0.1, 0.99], [0, 1], [1, 0], [0, 0], [0, 0]]
 
 
 def picked(k, control, seed=0):
-    return pick(KEYS, SCORES, k, control, lambda key, _: [SELLER[key]], VECTORS, np.random.default_rng(seed))
+    caps = Caps(control.caps, lambda key, _: [SELLER[key]])
+    return pick(KEYS, SCORES, k, control, caps, VECTORS, np.random.default_rng(seed))
 
 
 def test_without_control_the_best_scores_are_the_list():
