@@ -8,12 +8,14 @@ import hashlib
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features import codes as coding
 from rec_assets.features.blocks import extended
+from rec_assets.features.codes import Codes
 
 DIM = 64
 BUCKETS = 1 << 16
@@ -27,6 +29,11 @@ class Content:
     vectors: npt.NDArray[np.float32]  # [I, 64] of length 1, or 0 where nothing is known
     word_items: npt.NDArray[np.int32]  # [65536] items that had a word of this bucket
     items: int = 0
+    codes: Codes = field(init=False)  # of the vectors, for the search among them
+
+    def __post_init__(self) -> None:
+        """Make the codes of the vectors."""
+        self.codes = coding.of(self.vectors)
 
 
 def empty() -> Content:
@@ -37,6 +44,8 @@ def empty() -> Content:
 def with_items(content: Content, number: int) -> None:
     """Make room for so many items."""
     content.vectors = extended(content.vectors, number, 0)
+    content.codes.codes = extended(content.codes.codes, number, 0)
+    content.codes.scale = extended(content.codes.scale, number, 0)
 
 
 def _direction(word: str) -> npt.NDArray[np.float32]:
@@ -56,4 +65,11 @@ def describe(content: Content, item: int, title: str | None, categories: Sequenc
         rarity = np.log(1 + content.items / content.word_items[bucket])
         vector += np.float32(words.count(word) * rarity) * _direction(word)
     length = np.sqrt(np.sum(vector * vector))
-    content.vectors[item] = vector / length if length > 0 else vector
+    place(content, item, vector / length if length > 0 else vector)
+
+
+def place(content: Content, first: int, vectors: npt.NDArray[np.float32]) -> None:
+    """Give items from key `first` on their vectors, f32[64] or f32[n, 64]."""
+    vectors = np.atleast_2d(vectors)
+    content.vectors[first : first + len(vectors)] = vectors
+    coding.put(content.codes, first, vectors)

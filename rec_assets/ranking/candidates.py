@@ -3,38 +3,80 @@
 import numpy as np
 import numpy.typing as npt
 
+from rec_assets.features import codes
 from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
-from rec_assets.ranking.content import cosine
-from rec_assets.ranking.scratch import A, Scratch
+from rec_assets.ranking.content import Described, cosine
+from rec_assets.ranking.dense import bound, offer
+from rec_assets.ranking.scratch import FIRST, A, Scratch
 from rec_assets.ranking.sources import CONTENT, ENCODER, LISTED, SOURCES
 
 S = len(SOURCES)
 
 
 @kernel
-def _offer(best: npt.NDArray[np.int32], scores: npt.NDArray[np.float32], number: int, item: int, score: float) -> int:
-    """Keep the item if it is among the best so far, those offered earlier first among equals; returns how many are
-    kept.
-    """
-    if number == len(best):
-        if scores[number - 1] >= score:
-            return number
-        number -= 1
-    at = number
-    while at > 0 and scores[at - 1] < score:
-        best[at], scores[at] = best[at - 1], scores[at - 1]
-        at -= 1
-    best[at], scores[at] = item, score
-    return number + 1
+def _listed(scratch: Scratch, popularity: Popularity, best: npt.NDArray[np.int32]) -> None:
+    """The most popular items."""
+    for s in range(len(LISTED)):
+        number = 0
+        for item in popularity.strongest[LISTED[s]]:
+            if item < 0 or number == best.shape[1]:
+                break
+            if scratch.listable[item]:
+                best[s, number] = item
+                number += 1
+
+
+@kernel
+def _summed(scratch: Scratch, best: npt.NDArray[np.int32], mass: npt.NDArray[np.float64]) -> None:
+    """The best of the sources that added up scores, and the mass f64[A] of each over what may be listed."""
+    size, score, touched, listable = best.shape[1], scratch.score, scratch.touched, scratch.listable
+    scores, kept = np.empty((A, size), np.float32), np.zeros(A, np.int64)
+    least = np.full(A, np.float32(0))  # what an item's score has to pass
+    for at in range(np.uint64(FIRST), np.uint64(scratch.number[0])):
+        item = touched[at]
+        if not listable[np.uint32(item)]:
+            continue
+        for a in range(A):
+            value = score[at, a]
+            mass[a] += value
+            if value > least[a]:
+                kept[a] = offer(best[len(LISTED) + a], scores[a], kept[a], item, value)
+                if kept[a] == size:
+                    least[a] = scores[a, size - 1]
+
+
+@kernel
+def _alike(scratch: Scratch, content: Described, profile: npt.NDArray[np.float32], best: npt.NDArray[np.int32]) -> None:
+    """The items whose content is nearest to the profile: those that come near by their codes are compared in full."""
+    n = len(scratch.listable)
+    near = scratch.values[:n]
+    lost = codes.products(content.codes, content.scale, profile, near)
+    length = np.sqrt(np.sum(profile * profile))
+    # Products with codes are off by so much on either side; what is lost in single precision comes on top.
+    wrong = content.error * length + lost * (1 + content.error) + 1e-5
+    least = bound(near, scratch.listable, best.shape[1]) - 2 * wrong
+    scores, number = np.empty(best.shape[1], np.float32), 0
+    for item in range(n):
+        if near[item] >= least and scratch.listable[item]:
+            number = offer(best[CONTENT], scores, number, item, cosine(content.vectors[item], profile))
+
+
+@kernel
+def _predicted(scratch: Scratch, logits: npt.NDArray[np.float32], best: npt.NDArray[np.int32]) -> None:
+    """The items that the encoder expects."""
+    least = bound(logits, scratch.listable, best.shape[1])
+    scores, number = np.empty(best.shape[1], np.float32), 0
+    for item in range(len(logits)):
+        if logits[item] >= least and scratch.listable[item] and logits[item] > -np.inf:
+            number = offer(best[ENCODER], scores, number, item, logits[item])
 
 
 @kernel
 def best_of_each(
     scratch: Scratch,
     popularity: Popularity,
-    may_list: npt.NDArray[np.bool_],
-    vectors: npt.NDArray[np.float32],
+    content: Described,
     profile: npt.NDArray[np.float32],
     logits: npt.NDArray[np.float32],
     per_source: int,
@@ -42,31 +84,12 @@ def best_of_each(
     """The best items i32[S, per_source] of each source, -1 behind the last, and the mass f64[A] of each summed source
     over what may be listed.
     """
-    best, scores, mass = np.full((S, per_source), -1, np.int32), np.empty(per_source, np.float32), np.zeros(A)
-    for s in range(len(LISTED)):
-        number = 0
-        for item in popularity.strongest[LISTED[s]]:
-            if item < 0 or number == per_source:
-                break
-            if may_list[item] and not scratch.barred[item]:
-                best[s, number] = item
-                number += 1
-    for a in range(A):
-        number = 0
-        for i in range(scratch.number[a]):
-            item = scratch.touched[a, i]
-            if may_list[item] and not scratch.barred[item]:
-                mass[a] += scratch.score[a, item]
-                number = _offer(best[len(LISTED) + a], scores, number, item, scratch.score[a, item])
-    number = 0
+    best, mass = np.full((S, per_source), -1, np.int32), np.zeros(A)
+    _listed(scratch, popularity, best)
+    _summed(scratch, best, mass)
     if np.any(profile):
-        for item in range(len(may_list)):
-            if may_list[item] and not scratch.barred[item]:
-                number = _offer(best[CONTENT], scores, number, item, cosine(vectors[item], profile))
-    number = 0
-    for item in range(len(logits)):
-        if may_list[item] and not scratch.barred[item] and logits[item] > -np.inf:
-            number = _offer(best[ENCODER], scores, number, item, logits[item])
+        _alike(scratch, content, profile, best)
+    _predicted(scratch, logits, best)
     return best, mass
 
 
@@ -79,10 +102,10 @@ def merge(
     for rank in range(best.shape[1]):
         for s in range(S):
             item = best[s, rank]
-            if item >= 0 and n < len(items) and not scratch.barred[item]:
+            if item >= 0 and n < len(items) and scratch.listable[item]:
                 items[n], source[n] = item, s
-                scratch.barred[item] = True  # only once
+                scratch.listable[item] = False  # only once
                 n += 1
     for i in range(n):
-        scratch.barred[items[i]] = False
+        scratch.listable[items[i]] = True
     return n

@@ -1,13 +1,29 @@
 """Items that are about what the user's latest items are about."""
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.features.content import DIM
+from rec_assets.features.content import DIM, Content
 from rec_assets.features.kernels import kernel
 
 DECAY, LATEST = 0.85, 30
+
+
+class Described(NamedTuple):
+    """What is known of the items' content, as kernels take it; I items."""
+
+    vectors: npt.NDArray[np.float32]  # [I, 64]
+    codes: npt.NDArray[np.int8]  # [I, 64]
+    scale: npt.NDArray[np.float32]  # [I]
+    error: float  # the largest distance of a vector from its code
+
+
+def described(content: Content) -> Described:
+    """Of the state's content."""
+    return Described(content.vectors, content.codes.codes, content.codes.scale, content.codes.error)
 
 
 @kernel

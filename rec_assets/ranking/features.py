@@ -5,11 +5,12 @@ import numpy.typing as npt
 
 from rec_assets.features import popularity as popular
 from rec_assets.features.counters import Counters
+from rec_assets.features.elementary import exp2, log
 from rec_assets.features.kernels import kernel
-from rec_assets.features.statistics import AVERAGES, day_of, hour_of, log_age, log_gap, log_users
+from rec_assets.features.statistics import AVERAGES, day_of, hour_of, log_gap
 from rec_assets.ranking import own
 from rec_assets.ranking.content import cosine
-from rec_assets.ranking.scratch import Scratch
+from rec_assets.ranking.scratch import NOTHING, A, Scratch
 from rec_assets.ranking.sources import SUMMED
 from rec_assets.ranking.transitions import link
 
@@ -52,7 +53,7 @@ CONTEXT = (
 )
 F, K = len(FEATURES), len(CONTEXT)
 FLOOR = 1e-4  # a share below this is as good as none
-LEAST = np.log(FLOOR)
+LOGARITHMS = FEATURES.index("content") - 1  # the first so many, but for one between them
 _MASSES = tuple(SUMMED.index(name.removeprefix("mass_")) for name in CONTEXT[3 + len(AVERAGES) :])
 
 
@@ -77,13 +78,12 @@ def context(
 
 
 @kernel
-def _lift(counts: npt.NDArray[np.float32], all_counts: npt.NDArray[np.float64], at: int) -> float:
-    """Log of how much more an item happens at this hour or on this day than others do, held back by ten events."""
-    total, item_total = np.sum(all_counts), np.sum(counts)
+def _lift(count: float, events: int, all_counts: npt.NDArray[np.float64], at: int, total: float) -> float:
+    """How much more an item happens at this hour or on this day than others do, held back by ten events."""
     if total == 0:
-        return 0.0
+        return 1.0
     share = (all_counts[at] + 1) / (total + len(all_counts))
-    return float(np.log((counts[at] + 10 * share) / ((item_total + 10) * share)))
+    return float((count + 10 * share) / ((events + 10) * share))
 
 
 @kernel
@@ -103,6 +103,52 @@ def _own(had: npt.NDArray[np.float64], now: float, out: npt.NDArray[np.float32])
 
 
 @kernel
+def _logarithms(
+    scratch: Scratch,
+    counters: Counters,
+    history: npt.NDArray[np.int32],
+    now: float,
+    mass: npt.NDArray[np.float64],
+    items: npt.NDArray[np.int32],
+) -> npt.NDArray[np.float32]:
+    """The features that are logarithms, f32[LOGARITHMS, n]: item by item, but the last step for all at once."""
+    statistic, pop, n = counters.items, counters.popularity, len(history)
+    hour, day, total = hour_of(now), day_of(now), np.sum(counters.items.all_hours)
+    x = np.empty((LOGARITHMS, len(items)), np.float32)
+    by = np.zeros(A)
+    for a in range(A):
+        by[a] = 1 / mass[a] if mass[a] > 0 else 0.0
+    for row in range(len(items)):
+        item = items[row]
+        line = scratch.line[item]
+        scores = scratch.score[line if line >= 0 else NOTHING]
+        for h in range(popular.H):
+            x[h, row] = pop.level[item, h] - pop.total[h] if pop.total[h] > -np.inf else -np.inf
+        column = popular.H
+        for a in range(A):
+            x[column + a, row] = FLOOR + scores[a] * by[a]
+        column += A
+        for d in range(3):
+            x[column + d, row] = FLOOR + link(counters, history[n - 1 - d], item) if n > d else FLOOR
+        x[column + 3, row] = FLOOR + link(counters, item, history[n - 1]) if n > 0 else FLOOR
+        column += 4
+        events = statistic.events[item]
+        x[column, row] = 1 + events
+        x[column + 1, row] = 1 + statistic.users[item]
+        x[column + 2, row] = 1 + max(0.0, now - statistic.first_at[item]) / 3600 if events > 0 else 1
+        x[column + 3, row] = 1 + max(0.0, now - statistic.last_at[item]) / 60 if events > 0 else 1
+        x[column + 4, row] = _lift(statistic.hours[item, hour], events, statistic.all_hours, hour, total)
+        x[column + 5, row] = _lift(statistic.days[item, day], events, statistic.all_days, day, total)
+    for h in range(popular.H):
+        for row in range(len(items)):
+            x[h, row] = np.float32(FLOOR) + exp2(x[h, row])
+    for column in range(LOGARITHMS):
+        for row in range(len(items)):
+            x[column, row] = log(x[column, row])
+    return x
+
+
+@kernel
 def fill(
     scratch: Scratch,
     counters: Counters,
@@ -119,32 +165,20 @@ def fill(
     out: npt.NDArray[np.float32],
 ) -> None:
     """Fill out f32[n, F] for candidates items i32[n]."""
-    statistic, pop = counters.items, counters.popularity
-    hour, day, n = hour_of(now), day_of(now), len(history)
+    statistic, n = counters.items, len(history)
+    logarithms = _logarithms(scratch, counters, history, now, mass, items)
     for row in range(len(items)):
         item, x = items[row], out[row]
-        for h in range(popular.H):
-            share = 2.0 ** (pop.level[item, h] - pop.total[h]) if pop.total[h] > -np.inf else 0.0
-            x[h] = np.log(FLOOR + share)
-        column = popular.H
-        for a in range(len(SUMMED)):
-            x[column + a] = np.log(FLOOR + scratch.score[a, item] / mass[a]) if mass[a] > 0 else LEAST
-        column += len(SUMMED)
-        for d in range(3):
-            x[column + d] = np.log(FLOOR + link(counters, history[n - 1 - d], item)) if n > d else LEAST
-        x[column + 3] = np.log(FLOOR + link(counters, item, history[n - 1])) if n > 0 else LEAST
-        column += 4
-        events, users, age = statistic.events[item], log_users(statistic, item), log_age(statistic, item, now)
-        x[column] = np.log1p(events)
-        x[column + 1] = users
-        x[column + 2] = age
-        x[column + 3] = log_gap(now - statistic.last_at[item]) if events > 0 else 0.0
-        x[column + 4] = 1 - (statistic.users[item] + 1) / (events + 1)
-        x[column + 5] = _lift(statistic.hours[item], statistic.all_hours, hour)
-        x[column + 6] = _lift(statistic.days[item], statistic.all_days, day)
-        x[column + 7] = cosine(vectors[item], profile)
-        x[column + 8] = cosine(vectors[item], vectors[history[n - 1]]) if n > 0 else 0.0
-        column += 9
+        for column in range(LOGARITHMS - 2):
+            x[column] = logarithms[column, row]
+        column = LOGARITHMS - 2
+        users, age = x[column - 3], x[column - 2]
+        x[column] = 1 - (statistic.users[item] + 1) / (statistic.events[item] + 1)
+        x[column + 1] = logarithms[LOGARITHMS - 2, row]
+        x[column + 2] = logarithms[LOGARITHMS - 1, row]
+        x[column + 3] = cosine(vectors[item], profile)
+        x[column + 4] = cosine(vectors[item], vectors[history[n - 1]]) if n > 0 else 0.0
+        column += 5
         if user >= 0 and n > 0:
             above, older = users - counters.averages[user, 0], age - counters.averages[user, 1]
             x[column], x[column + 1], x[column + 2], x[column + 3] = above, abs(above), older, abs(older)

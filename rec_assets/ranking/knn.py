@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rec_assets.features.counters import Counters
 from rec_assets.features.kernels import kernel
-from rec_assets.ranking.scratch import Scratch, add
+from rec_assets.ranking.scratch import FIRST, Scratch, add_row
 from rec_assets.ranking.sources import ITEM_KNN, ITEM_KNN_LONG
 
 NEAR, NEAR_DECAY = 30, 0.9
@@ -23,15 +23,10 @@ def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) ->
         if table.bits[source] == 0:
             continue
         scale = 1 / np.sqrt(users[source] + 1.0)
-        near, far = NEAR_DECAY ** (d - 1) * scale, FAR_DECAY ** (d - 1) * scale
-        start = table.start[source]
-        for place in range(start, start + (1 << table.bits[source])):
-            item = table.keys[place]
-            if item >= 0:
-                if d <= NEAR:
-                    add(scratch, ITEM_KNN, item, table.values[place, 0] * near)
-                add(scratch, ITEM_KNN_LONG, item, table.values[place, 0] * far)
-    for source in (ITEM_KNN, ITEM_KNN_LONG):
-        for i in range(scratch.number[source]):
-            item = scratch.touched[source, i]
-            scratch.score[source, item] /= np.sqrt(users[item] + 10.0)
+        near = NEAR_DECAY ** (d - 1) * scale if d <= NEAR else 0.0
+        far = FAR_DECAY ** (d - 1) * scale
+        add_row(scratch, table, source, 0, ITEM_KNN_LONG, far, 0, ITEM_KNN, near)
+    for at in range(FIRST, scratch.number[0]):
+        by = 1 / np.sqrt(users[scratch.touched[at]] + np.float32(10))
+        scratch.score[at, ITEM_KNN] *= by
+        scratch.score[at, ITEM_KNN_LONG] *= by

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import day_of, hour_of
-from rec_assets.ranking.scratch import Scratch, add
+from rec_assets.ranking.scratch import Scratch, line_of
 from rec_assets.ranking.sources import OWN, OWN_AROUND, OWN_NEXT
 
 HALVED_AFTER = 20.0  # positions
@@ -39,7 +39,7 @@ def score(
         had[slot, LAST_AT] = times[position]
         had[slot, SAME_HOUR] += hour_of(times[position]) == hour_of(now)
         had[slot, SAME_DAY] += day_of(times[position]) == day_of(now)
-        add(scratch, OWN, item, decayed)
+        scratch.score[line_of(scratch, item), OWN] += decayed
     if n == 0:
         return had
     in_session = np.zeros(distinct, np.bool_)
@@ -48,10 +48,10 @@ def score(
     for position in range(n - 1):
         if items[position] == items[n - 1]:
             for at in range(position + 1, min(position + FOLLOWING + 1, n)):
-                add(scratch, OWN_NEXT, items[at], 1 / (at - position))
+                scratch.score[line_of(scratch, items[at]), OWN_NEXT] += 1 / (at - position)
         if position < n - session and in_session[scratch.slot[items[position]]]:
             for at in range(max(0, position - AROUND), min(position + AROUND + 1, n - session)):
-                add(scratch, OWN_AROUND, items[at], 1 / (1 + abs(at - position)))
+                scratch.score[line_of(scratch, items[at]), OWN_AROUND] += 1 / (1 + abs(at - position))
     return had
 
 

@@ -14,8 +14,9 @@ from rec_assets.features.rings import Rings
 from rec_assets.features.rows import Rows
 from rec_assets.features.state import EventArrays, LiveState, describe, take
 from rec_assets.ranking import candidates as union
-from rec_assets.ranking import content, features, knn, neighbours, own, ranks, sessions, transitions
+from rec_assets.ranking import content, dense, features, knn, neighbours, own, ranks, sessions, transitions
 from rec_assets.ranking import scratch as scratching
+from rec_assets.ranking.content import Described, described
 from rec_assets.ranking.scratch import Scratch
 from rec_assets.ranking.sources import SOURCES
 
@@ -65,18 +66,18 @@ def blank(n: int, size: int, ranked: bool) -> Candidates:
 
 
 @kernel
-def _bar(scratch: Scratch, seen: Rows, query: Query, flag: bool) -> None:
-    """Set or unset what must not be listed: excluded, turned down, and had where that is barred."""
+def _bar(scratch: Scratch, seen: Rows, query: Query) -> None:
+    """Take out what must not be listed: excluded, turned down, and had where that is barred."""
     for item in query.exclude:
-        scratch.barred[item] = flag
+        scratch.listable[item] = False
     if query.bar_had:
         for item in query.items:
-            scratch.barred[item] = flag
+            scratch.listable[item] = False
     if query.user >= 0 and seen.bits[query.user] > 0:
         start = seen.start[query.user]
         for place in range(start, start + (1 << seen.bits[query.user])):
             if seen.keys[place] >= 0 and (query.bar_had or seen.values[place, 1] < 0):
-                scratch.barred[seen.keys[place]] = flag
+                scratch.listable[seen.keys[place]] = False
 
 
 @kernel
@@ -85,7 +86,7 @@ def _answer(
     counters: Counters,
     histories: Rings,
     seen: Rows,
-    vectors: npt.NDArray[np.float32],
+    about: Described,
     logits: npt.NDArray[np.float32],
     may_list: npt.NDArray[np.bool_],
     scratch: Scratch,
@@ -107,28 +108,24 @@ def _answer(
     had = np.zeros((0, own.KEPT))
     if repeats:  # else what the user had is never listed
         had = own.score(scratch, items, query.times, query.now, session)
-    profile = content.profile(vectors, items)
-    _bar(scratch, seen, query, True)
-    best, mass = union.best_of_each(scratch, counters.popularity, may_list, vectors, profile, logits, per_source)
+    profile = content.profile(about.vectors, items)
+    listable, had_target = scratch.listable, False
+    listable[:] = True
+    _bar(scratch, seen, query)
+    if target >= 0:
+        had_target = not listable[target]
+    for item in range(len(listable)):
+        listable[item] &= may_list[item]
+    out.known[row] = np.sum(listable)
+    best, mass = union.best_of_each(scratch, counters.popularity, about, profile, logits, per_source)
     n = union.merge(scratch, best, out.items[row], out.source[row])
-    highest, log_sum = -np.inf, 0.0
-    for item in range(len(may_list)):
-        if may_list[item]:
-            out.known[row] += not scratch.barred[item]
-            if item < len(logits):
-                highest = max(highest, logits[item])
-    if highest > -np.inf:
-        for item in range(min(len(may_list), len(logits))):
-            if may_list[item]:
-                log_sum += np.exp(logits[item] - highest)
-        log_sum = highest + np.log(log_sum)
     features.context(counters, query.times, query.user, query.now, session, mass, out.context[row])
     features.fill(
-        scratch, counters, vectors, profile, had, items, query.user, query.now, mass, logits, log_sum,
-        out.items[row, :n], out.features[row],
+        scratch, counters, about.vectors, profile, had, items, query.user, query.now, mass, logits,
+        dense.log_sum(logits, may_list), out.items[row, :n], out.features[row],
     )  # fmt: skip
     if target >= 0:
-        if scratch.barred[target]:
+        if had_target:
             out.outcome[row] = ranks.HAD
         elif not may_list[target]:
             out.outcome[row] = ranks.UNKNOWN
@@ -137,12 +134,9 @@ def _answer(
                 if out.items[row, column] == target:
                     out.target[row] = column
             if out.ranks.shape[1] > 0:
-                ranks.by_source(
-                    scratch, counters.popularity, may_list, vectors, profile, logits, target, out.ranks[row]
-                )
+                ranks.by_source(scratch, counters.popularity, about.vectors, profile, logits, target, out.ranks[row])
                 first = min(BEST, best.shape[1])
                 out.best[row, :, :first] = best[:, :first]
-    _bar(scratch, seen, query, False)
     if repeats:
         own.clear(scratch, items)
     scratching.clear(scratch)
@@ -168,7 +162,7 @@ def _ask(
     row: int,
 ) -> None:
     _answer(
-        query, counters, state.histories, state.seen, state.content.vectors,
+        query, counters, state.histories, state.seen, described(state.content),
         _NO_LOGITS if logits is None else _plain(logits, np.float32), may_list,
         scratching.scratch(len(state.users), len(may_list)),
         state.config.per_source, state.config.repeats, target, out, row,

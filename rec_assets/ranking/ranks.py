@@ -6,7 +6,7 @@ import numpy.typing as npt
 from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
 from rec_assets.ranking.content import cosine
-from rec_assets.ranking.scratch import A, Scratch
+from rec_assets.ranking.scratch import FIRST, A, Scratch
 from rec_assets.ranking.sources import CONTENT, ENCODER, LISTED, SOURCES
 
 RANKED, UNKNOWN, HAD = range(3)  # what became of an event's item: it could be ranked, it is a miss, it is not scored
@@ -22,7 +22,6 @@ def rank(higher: int, equal: int) -> float:
 def by_source(
     scratch: Scratch,
     popularity: Popularity,
-    may_list: npt.NDArray[np.bool_],
     vectors: npt.NDArray[np.float32],
     profile: npt.NDArray[np.float32],
     logits: npt.NDArray[np.float32],
@@ -30,12 +29,14 @@ def by_source(
     out: npt.NDArray[np.float64],
 ) -> None:
     """Fill out f64[S] with the target's rank under each source, over all that may be listed, it among them."""
-    scores = np.empty(len(may_list), np.float64)
+    scores = np.empty(len(scratch.listable), np.float64)
     for s in range(len(SOURCES)):
         if s < len(LISTED):
             scores[:] = popularity.level[: len(scores), LISTED[s]]
         elif s < len(LISTED) + A:
-            scores[:] = scratch.score[s - len(LISTED), : len(scores)]
+            scores[:] = 0
+            for at in range(FIRST, scratch.number[0]):
+                scores[scratch.touched[at]] = scratch.score[at, s - len(LISTED)]
         elif s == CONTENT:
             for item in range(len(scores)):
                 scores[item] = cosine(vectors[item], profile)
@@ -44,7 +45,7 @@ def by_source(
             scores[: min(len(logits), len(scores))] = logits[: len(scores)]
         higher, equal = 0, -1
         for item in range(len(scores)):
-            if may_list[item] and not scratch.barred[item]:
+            if scratch.listable[item]:
                 higher += scores[item] > scores[target]
                 equal += scores[item] == scores[target]
         out[s] = rank(higher, equal)

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from rec_assets.features.counters import SESSIONS_HALF_LIFE, Counters
 from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import SESSION_SECONDS
-from rec_assets.ranking.scratch import Scratch, add
+from rec_assets.ranking.scratch import Scratch, add_row
 from rec_assets.ranking.sources import SESSION
 
 LONGEST = 50
@@ -38,7 +38,4 @@ def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32], le
         if table.bits[source] == 0:
             continue
         weight = today * DECAY**d * (1.0 if d < length else BEFORE_WEIGHT)
-        start = table.start[source]
-        for place in range(start, start + (1 << table.bits[source])):
-            if table.keys[place] >= 0:
-                add(scratch, SESSION, table.keys[place], table.values[place, 0] * weight)
+        add_row(scratch, table, source, 0, SESSION, weight, 0, SESSION, 0.0)

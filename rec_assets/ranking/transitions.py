@@ -6,7 +6,7 @@ import numpy.typing as npt
 from rec_assets.features import rows
 from rec_assets.features.counters import LATELY, STEPS, Counters
 from rec_assets.features.kernels import kernel
-from rec_assets.ranking.scratch import Scratch, add
+from rec_assets.ranking.scratch import Scratch, add_row
 from rec_assets.ranking.sources import NEXT, NEXT_LATELY
 
 PRIOR = 5.0  # visits by which a rarely left item's transitions are held back
@@ -24,12 +24,7 @@ def score(scratch: Scratch, counters: Counters, items: npt.NDArray[np.int32]) ->
         grown = 2.0 ** ((counters.items.events[source] - counters.following_base[source]) / LATELY)
         ever = 1 / (d * (counters.following_sum[source, 0] + PRIOR))
         lately = 1 / (d * (counters.following_sum[source, 1] + PRIOR * grown))
-        start = table.start[source]
-        for place in range(start, start + (1 << table.bits[source])):
-            item = table.keys[place]
-            if item >= 0:
-                add(scratch, NEXT, item, table.values[place, 0] * ever)
-                add(scratch, NEXT_LATELY, item, table.values[place, 1] * lately)
+        add_row(scratch, table, source, 0, NEXT, ever, 1, NEXT_LATELY, lately)
 
 
 @kernel

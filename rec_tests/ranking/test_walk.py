@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rec_assets import features, ranking
+from rec_assets.features.content import place
 from rec_assets.features.state import EventArrays, fit, take
 from rec_assets.ranking import ranks
 from rec_assets.ranking.propose import _answer as answer
@@ -23,7 +24,7 @@ def state_and_stream(repeats, n=N, seed=0):
     for key in range(ITEMS):
         state.items.assign(f"i{key}")
     fit(state)
-    state.content.vectors[:ITEMS] = rng.normal(size=(ITEMS, 64))
+    place(state.content, 0, rng.normal(size=(ITEMS, 64)).astype(np.float32))
     arrays = EventArrays(
         user=(USERS * rng.random(n) ** 2).astype(np.int32),
         item=(ITEMS * rng.random(n) ** 2).astype(np.int32),
