@@ -113,6 +113,10 @@ class Recommender:
         """What is known of a user, with the k newest items of the history."""
         return self._asked("GET", f"/users/{quote(user_id, safe='')}", messages.User, params={"k": k})
 
+    def forget(self, user_id: str) -> messages.Forgotten:
+        """Forget a user: lists know nothing of them when this returns, files when the pipeline has worked it off."""
+        return self._asked("DELETE", f"/users/{quote(user_id, safe='')}", messages.Forgotten)
+
     def models(self) -> messages.Models:
         """The checkpoint that is served and those that are kept."""
         return self._asked("GET", "/models", messages.Models)

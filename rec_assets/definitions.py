@@ -7,6 +7,7 @@ from rec_assets.evaluation import assets as evaluation_assets
 from rec_assets.launcher.channel import WARM_TAG
 from rec_assets.launcher.prune import prune_runs
 from rec_assets.log import assets as log_assets
+from rec_assets.log import forget_jobs
 from rec_assets.registry import assets as registry_assets
 from rec_assets.report import assets as report_assets
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
@@ -64,6 +65,28 @@ def compact_log(context: dg.OpExecutionContext, log: EventLog) -> int:
     return sum(end - start for start, end in moved)
 
 
+@dg.op(pool="duckdb")
+def forget_waiting(context: dg.OpExecutionContext, log: EventLog) -> int:
+    """Whoever is to be forgotten leaves every file, as `rec forget` does it. Dagster is not told who that is."""
+    # JAX takes seconds to import: only who forgets pays for it, not the code server.
+    from rec_assets.forgetting import bentos_of, forget
+
+    with log.open() as records:
+        users = forget_jobs.waiting(records)
+    for user_id in users:
+        report = forget(Settings(), user_id)
+        context.log.info("forgotten at offset %s", report.offset)
+        for place in [*report.still_hold, *bentos_of(user_id)]:
+            context.log.warning("still holds a user who is to be forgotten: %s", place)
+    return len(users)
+
+
+@dg.job(tags=ALL_STEPS, description="Who is to be forgotten leaves log, tables and checkpoints.")
+def forget_users() -> None:
+    """Wired by Dagster."""
+    forget_waiting()
+
+
 @dg.job(tags=ALL_STEPS, description="All tables anew from the log; checkpoints stay as they are.")
 def rebuild() -> None:
     """Wired by Dagster."""
@@ -105,14 +128,25 @@ defs = dg.Definitions(
         evaluation_assets.evaluation,
     ],
     asset_checks=[*table_assets.HOURLY_CHECKS],
-    jobs=[micro_batch, collect_files, collect_sources, hourly_report, evaluate, rebuild, compact, retention, prune],
+    jobs=[
+        micro_batch,
+        collect_files,
+        collect_sources,
+        hourly_report,
+        evaluate,
+        rebuild,
+        compact,
+        forget_users,
+        retention,
+        prune,
+    ],
     schedules=[
         dg.ScheduleDefinition(
             name=f"{job}_schedule", job_name=job, cron_schedule=cron, default_status=dg.DefaultScheduleStatus.RUNNING
         )
         for job, cron in CRONS.items()
     ],
-    sensors=[sensors.log_grew, sensors.files_landed, source_sensors.sources_due],
+    sensors=[sensors.log_grew, sensors.files_landed, sensors.forgetting_asked, source_sensors.sources_due],
     resources={
         "log": EventLog(),
         "warehouse": Warehouse(),

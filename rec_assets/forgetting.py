@@ -5,6 +5,7 @@ call finishes the job. What the record is to the live states of the service and 
 """
 
 import functools
+import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ from rec_assets import durable
 from rec_assets.events import parse
 from rec_assets.features import state as live
 from rec_assets.features.idmap import IdMap
-from rec_assets.log import Draft, Log, Record
-from rec_assets.log.record import FORGET, digest_of
+from rec_assets.log import Log, Record, forget_jobs
+from rec_assets.log.record import FORGET
 from rec_assets.registry import Registry, replacement
 from rec_assets.serving import spool
 from rec_assets.settings import FileSource, Settings
@@ -42,39 +43,28 @@ class Report(NamedTuple):
     still_hold: list[str]  # places that were left, and what to do about each
 
 
-class _Job(msgspec.Struct):
-    """What the log keeps of a job, as the position of a source. `left`: what stays of records, once that is known."""
-
-    number: int = 0
-    is_open: bool = False
-    left: dict[int, str] | None = None
-
-
-class _Asked(msgspec.Struct):
-    key: int
-
-
 def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> Report:
     """Do it, or finish it. Raises NoLog where there is no log; duckdb.IOException where others hold the tables."""
     with (
         Log.open(settings.log_dir, create=False) as log,
         durable.locked(settings.log_dir / "forget.lock"),
     ):
-        source, registry = f"forget:{digest_of(user_id, log.log_id)}", Registry(settings.checkpoints_dir)
+        registry, job = Registry(settings.checkpoints_dir), forget_jobs.read(log, user_id)
         say("looking for the user in the log")
-        job = msgspec.json.decode(log.position(source) or "{}", type=_Job)
         if not job.is_open:
-            key = key_of(log, registry, settings, user_id)
+            key = key_of(log, registry, settings, user_id, log.head())
             if key < 0 and not log.find(user_id):
                 return Report(None, {}, {}, [])
-            job = _Job(job.number + 1, is_open=True)
-            _append(log, source, job, user_id, key)
-        [offset] = _append(log, source, job, user_id, -1)  # the record has its offset by now
-        key = msgspec.json.decode(log.read(offset, offset + 1)[0].payload, type=_Asked).key
+            forget_jobs.ask(log, user_id, key)
+        job = forget_jobs.newest(log, user_id)
+        offset = forget_jobs.offset_of(log, user_id, job.number)
         records = log.find(user_id, offset)
         if job.left is None:
-            job.left = what_is_left(log, records, settings)
-            _note(log, source, job)
+            key = msgspec.json.decode(log.read(offset, offset + 1)[0].payload, type=forget_jobs.Asked).key
+            if key < 0:  # who asked did not know it
+                key = key_of(log, registry, settings, user_id, offset)
+            job = forget_jobs.begin(log, user_id, key, what_is_left(log, records, settings))
+        assert job.left is not None
         counts = {"log": _count(records)}
         say("rewriting the log")
         rewritten = log.erase(records, {at: text.encode() for at, text in job.left.items()}, offset)
@@ -83,31 +73,20 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
         counts["spool"] = {"lists": spool.forget(settings.spool_path, user_id)}
         say("replacing checkpoints")
         redact = functools.partial(
-            checkpoints.redact, user_id=user_id, key=key, log_id=log.log_id, kinds=settings.kinds
+            checkpoints.redact, user_id=user_id, key=job.key, log_id=log.log_id, kinds=settings.kinds
         )
         replaced = replacement.replace(registry, redact)
         counts["checkpoints"] = {"replaced": len(replaced.gone), **replaced.counts}
         still_hold += [f"checkpoints/{each}: cannot be read; remove it" for each in replaced.unreadable]
         say("tables")
         counts["tables"] = _forget_in_tables(settings, user_id, offset, log.erased_offsets(), replaced.ids)
-        counts["files"], left = _forget_files(settings, user_id)
+        counts["files"], files_left = _forget_files(settings, user_id)
         counts["spool"]["lists"] += spool.forget(settings.spool_path, user_id)  # served meanwhile
-        job.is_open, job.left = False, None
-        _note(log, source, job)
+        if forget_jobs.end(log, user_id).is_open:
+            still_hold.append("what has come of them since: it was asked for again meanwhile, so run this again")
         log.erase([], {}, offset)  # the job's notes are overwritten too
         renamed = {old: replaced.ids[old] for old in replaced.gone}
-        return Report(offset, counts, renamed, still_hold + left)
-
-
-def _append(log: Log, source: str, job: _Job, user_id: str, key: int) -> list[int]:
-    """The job's record, once, whenever this is called."""
-    payload = msgspec.json.encode({"user": digest_of(user_id, log.log_id), "salt": log.log_id, "key": key})
-    draft = Draft(FORGET, payload, event_id=f"{source}:{job.number}")
-    return log.append([draft], source, msgspec.json.encode(job).decode())
-
-
-def _note(log: Log, source: str, job: _Job) -> None:
-    log.append([], source, msgspec.json.encode(job).decode())
+        return Report(offset, counts, renamed, still_hold + files_left)
 
 
 def _count(records: Sequence[Record]) -> dict[str, int]:
@@ -115,21 +94,22 @@ def _count(records: Sequence[Record]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
-def key_of(log: Log, registry: Registry, settings: Settings, user_id: str) -> int:
-    """The user's key in the live state at the log's head, -1 for none: from the newest kept ids, read on."""
+def key_of(log: Log, registry: Registry, settings: Settings, user_id: str, end: int) -> int:
+    """The user's key in the live state at an offset, -1 for none: from the newest kept ids before it, read on."""
     state = live.init(settings.train, settings.kinds)
-    for row in reversed(registry.list()):
-        if row.manifest is not None and row.manifest.state is None and row.manifest.log_id == log.log_id:
+    kept = [row for row in registry.list() if row.manifest is not None and row.manifest.log_id == log.log_id]
+    if not kept:
+        return -1  # no checkpoint, nothing to find by it
+    for row in reversed(kept):
+        if row.manifest is not None and row.manifest.state is None and row.manifest.end <= end:
             ids = pq.read_table(registry.directory / row.id / STATE / "users.parquet").column("id").to_pylist()
             state.users, state.offset = IdMap(ids), row.manifest.end
             break
-    else:
-        return -1  # no checkpoint, nothing to find by it
     if (key := state.users.key(user_id)) >= 0:
-        ahead = any(record.kind == FORGET for records in log.batches(state.offset, log.head()) for record in records)
+        ahead = any(record.kind == FORGET for records in log.batches(state.offset, end) for record in records)
         if not ahead:
             return key
-    for records in log.batches(state.offset, log.head(), READ_ROWS):
+    for records in log.batches(state.offset, end, READ_ROWS):
         live.to_arrays(state, parse(records, settings.kinds), records[-1].offset + 1)
     return state.users.key(user_id)
 
@@ -210,3 +190,12 @@ def _names(path: Path, user_id: str, origin: FileSource) -> bool:
         return any(mapping.draft(row).user_id == user_id for row in rows)
     except (BrokenFile, UnicodeDecodeError):
         return user_id.encode() in path.read_bytes()
+
+
+def bentos_of(user_id: str) -> list[str]:
+    """What in BentoML's local store still holds the user, and what to do about each; nothing where there is none."""
+    if importlib.util.find_spec("bentoml") is None:
+        return []
+    from rec_assets.serving.holding import holding
+
+    return holding(user_id)

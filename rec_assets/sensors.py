@@ -1,7 +1,8 @@
-"""Two sensors: the log grew, and files landed. Both look at files and at Dagster's own records, never into DuckDB.
+"""Three sensors: the log grew, files landed, somebody is to be forgotten. They never look into DuckDB.
 
-What a tick knows is on disk: status.json says where the ledger ends, the newest run's tags what was asked for last. So
-a tick, a run, a worker or the daemon may die at any instant, and the next tick asks for what is still missing.
+What a tick knows is in files, the log and Dagster's own records: status.json says where the ledger ends, the newest
+run's tags what was asked for last. So a tick, a run, a worker or the daemon may die at any instant, and the next tick
+asks for what is still missing.
 """
 
 import functools
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import dagster as dg
 from dagster import DagsterRunStatus as RunStatus
 
-from rec_assets.log import Log
+from rec_assets.log import Log, forget_jobs
 from rec_assets.resources import EventLog
 from rec_assets.settings import Settings
 from rec_assets.sources import files
@@ -20,7 +21,7 @@ from rec_assets.tables import status as status_file
 from rec_assets.tables.assets import MicroBatch
 from rec_assets.tables.status import Status
 
-MICRO_BATCH, COLLECT_FILES = "micro_batch", "collect_files"  # jobs
+MICRO_BATCH, COLLECT_FILES, FORGET_USERS = "micro_batch", "collect_files", "forget_users"  # jobs
 POLL_SECONDS = 20.0  # below DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS (60)
 PAUSE_SECONDS = 0.05
 QUIET_SECONDS = 2.0  # the first micro-batch waits until a file has been taken in to its end
@@ -130,6 +131,16 @@ def request(job: str, what: str, last: Asked | None, run_config: dg.RunConfig | 
     )
 
 
+def forget_request(instance: dg.DagsterInstance, log: Log) -> dg.RunRequest | None:
+    """Ask for those to be forgotten whose job is open, unless that is being done or has just failed. Names nobody."""
+    users = forget_jobs.waiting(log)
+    if not users or in_flight(instance, FORGET_USERS):
+        return None
+    what = ", ".join(sorted(forget_jobs.source_of(log, user_id) for user_id in users))[:200]
+    last = newest(instance, FORGET_USERS)
+    return None if wait_seconds(what, last, time.time(), 0.0) else request(FORGET_USERS, what, last)
+
+
 def files_request(instance: dg.DagsterInstance, settings: Settings) -> dg.RunRequest | None:
     """Ask for the files that wait in data/landing, unless that is being done or has just failed."""
     waiting = files.waiting(settings.landing_dir)
@@ -159,6 +170,8 @@ def log_grew(context: dg.SensorEvaluationContext, log: EventLog) -> dg.RunReques
                 next_look = now + 1.0
                 if files_request(context.instance, settings) is not None:
                     return dg.SkipReason("files have landed: their sensor is next")
+                if forget_request(context.instance, records) is not None:
+                    return dg.SkipReason("somebody is to be forgotten: their sensor is next")
             time.sleep(PAUSE_SECONDS)
     return dg.SkipReason(f"the log is at {head}")
 
@@ -186,3 +199,10 @@ def _micro_batch(
 def files_landed(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for files in data/landing to be taken into the log."""
     return files_request(context.instance, Settings()) or dg.SkipReason("no new file")
+
+
+@dg.sensor(job_name=FORGET_USERS, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def forgetting_asked(context: dg.SensorEvaluationContext, log: EventLog) -> dg.RunRequest | dg.SkipReason:
+    """Asks for whom DELETE /users/{user_id} named, or an interrupted `rec forget`, to be taken out of all files."""
+    with log.open() as records:
+        return forget_request(context.instance, records) or dg.SkipReason("nobody is to be forgotten")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rec_assets.definitions import CRONS, defs
-from rec_assets.log import Draft, Log
+from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.registry import Registry
 from rec_assets.registry.assets import promoted_checkpoint
 from rec_assets.report.assets import report
@@ -219,3 +219,20 @@ def test_the_report_draws_what_there_is(settings, log, registry):
     ]
     assert len(pictures) == 5
     assert [picture[:26] for picture in pictures] == ["![](data:image/png;base64,"] * 5
+
+
+def test_whom_the_service_was_asked_to_forget_leaves_without_dagster_knowing_who(settings, log):
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(tables, end=30)
+        forget_jobs.ask(log, "u1", -1)
+        assert defs.resolve_job_def("forget_users").execute_in_process(instance=instance).success
+        [run] = instance.get_runs()
+        told = repr(run) + "".join(entry.to_json() for entry in instance.all_logs(run.run_id))
+    assert "u1" not in told
+    assert (forget_jobs.waiting(log), log.find("u1")) == ([], [])
+    with warehouse.connect(settings.warehouse_path) as con:
+        assert con.execute("select distinct user_id from interactions order by 1").fetchall() == [
+            ("u0",),
+            ("u2",),
+            ("u3",),
+        ]

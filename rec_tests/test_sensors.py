@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from rec_assets import sensors
-from rec_assets.log import Draft, Log
+from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.resources import EventLog
 from rec_assets.sensors import Asked, Wanted
 from rec_assets.settings import Settings
@@ -180,3 +180,20 @@ def test_files_that_landed_are_asked_for_once(settings, instance):
     assert sensors.files_request(instance, settings) is None
     instance.report_run_failed(run)
     assert sensors.files_request(instance, settings).tags[sensors.ATTEMPT_TAG] == "2"
+
+
+def test_who_is_to_be_forgotten_is_asked_for_without_a_name(settings, log, instance):
+    append(log, 5)
+    assert sensors.forget_request(instance, log) is None
+    forget_jobs.ask(log, "a person", -1)
+    assert "their sensor is next" in tick(instance).skip_message
+    context = dg.build_sensor_context(instance=instance, sensor_name="forgetting_asked")
+    request = sensors.forgetting_asked(context, log=EventLog())
+    assert request.job_name == sensors.FORGET_USERS
+    assert "a person" not in repr(request)
+    run = ran(instance, request, dg.DagsterRunStatus.STARTED)
+    assert sensors.forget_request(instance, log) is None
+    instance.report_run_failed(run)
+    assert sensors.forget_request(instance, log).tags[sensors.ATTEMPT_TAG] == "2"
+    forget_jobs.end(log, "a person")
+    assert sensors.forget_request(instance, log) is None

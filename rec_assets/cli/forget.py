@@ -1,6 +1,5 @@
 """`rec forget`: a user's data leaves every file of the installation."""
 
-import importlib.util
 import json
 import sqlite3
 import sys
@@ -30,6 +29,7 @@ def forget(
     do the learnt weights: docs/guides/forgetting.md says what that means.
     """
     # JAX takes seconds to import: not for --help.
+    from rec_assets.forgetting import bentos_of
     from rec_assets.forgetting import forget as forget_user
     from rec_assets.log import DamagedLog, NewerFormat, NoLog
     from rec_assets.settings import Settings
@@ -42,7 +42,7 @@ def forget(
     try:
         with Console(stderr=True).status("forgetting") as status:
             report = forget_user(settings, user, status.update)
-            bentos = _bentos(user) if report.offset is not None else []
+            bentos = bentos_of(user) if report.offset is not None else []
     except duckdb.IOException as error:
         fail(f"{error}\nanother process holds the tables for long: run the same command again to finish")
     except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:
@@ -63,11 +63,3 @@ def forget(
     console.print(table)
     for each in still_hold:
         console.print(f"still holds the user: {each}", style="yellow", markup=False)
-
-
-def _bentos(user: str) -> list[str]:
-    if importlib.util.find_spec("bentoml") is None:
-        return []
-    from rec_assets.serving.holding import holding
-
-    return holding(user)

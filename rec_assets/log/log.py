@@ -136,7 +136,11 @@ class Log:
 
     def has(self, event_id: str) -> bool:
         """Whether a record has this event_id."""
-        return self._while_files_change(lambda: bool(self._known([event_id])))
+        return self.offset_of(event_id) is not None
+
+    def offset_of(self, event_id: str) -> int | None:
+        """Where the record with this event_id is, None where there is none."""
+        return self._while_files_change(lambda: self._known([event_id]).get(event_id))
 
     def position(self, source: str) -> str | None:
         """Where this source was when its last records were stored."""

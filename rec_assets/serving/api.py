@@ -86,6 +86,11 @@ OPERATIONS = (
         "GET", "/users/{user_id}", "user", "read", "What is known of a user", asks=messages.Some, gives=messages.User
     ),
     Operation(
+        "DELETE", "/users/{user_id}", "forget", "admin",
+        "Forget a user: lists do at once, the pipeline then takes them out of log, tables and checkpoints",
+        gives=messages.Forgotten,
+    ),
+    Operation(
         "GET", "/models", "models", "read", "The checkpoint that is served, and those that are kept",
         gives=messages.Models,
     ),

@@ -1,16 +1,24 @@
-"""Changes of the catalogue by HTTP: each becomes a record of the log that says all of the item anew."""
+"""Changes by HTTP of what is known of items and users: each becomes a record of the log."""
 
+import logging
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from rec_assets.log import Draft
+from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.serving.bodies import Refused, each_of, parse
 from rec_assets.serving.engine import Engine
-from rec_assets.serving.messages import ItemRow
+from rec_assets.serving.messages import Forgotten, ItemRow
 from rec_assets.validation import read_item, read_user
 
+FILES = (
+    "the pipeline's job `forget_users` takes the user out of log, tables and checkpoints, or `rec forget` by hand; "
+    "until then GET /users/{user_id} says forgetting: true"
+)
+logger = logging.getLogger(__name__)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -34,6 +42,20 @@ def deleted(engine: Engine, item_id: str) -> list[Draft]:
     if not engine.knows(item_id):
         raise Refused(404, f"there is no item {item_id!r}", "item_id")
     return [_draft(engine, item_id, {"item_id": item_id, "deleted": True})]
+
+
+def forgotten(log_dir: Path, user_id: str, key: int) -> Forgotten:
+    """Ask for a user to be forgotten; `key` is theirs in the log's live state, -1 for none or unknown. Takes an fsync.
+
+    Refused with 503 where the log cannot be written.
+    """
+    try:
+        with Log.open(log_dir) as log:
+            offset = forget_jobs.ask(log, user_id, key)
+    except (sqlite3.Error, OSError) as error:
+        logger.exception("a user could not be forgotten")
+        raise Refused(503, f"the log could not be written, nothing was changed: {error}") from None
+    return Forgotten(user_id, offset, "forgotten", FILES)
 
 
 def _draft(engine: Engine, item_id: str, patch: dict[str, Any]) -> Draft:

@@ -21,7 +21,7 @@ from rec_assets.features import state as live
 from rec_assets.features.histories import Windows
 from rec_assets.features.idmap import FORGOTTEN
 from rec_assets.features.state import LiveState
-from rec_assets.log import Log, Record
+from rec_assets.log import Log, Record, forget_jobs
 from rec_assets.models.compile import bucket
 from rec_assets.ranking import FEATURES, Candidates, Query, propose
 from rec_assets.ranking.propose import blank, query_of
@@ -207,7 +207,14 @@ class Engine:
         first, last = (iso(times[0]), iso(times[-1])) if len(times) else (None, None)
         shown = [self.shown(state.items.ids[item]) for item in items[::-1][:limit]]
         events = int(state.histories.count[key]) if key >= 0 else 0
-        return messages.User(user_id, events, first, last, shown)
+        forgetting = forget_jobs.read(self._log, user_id).is_open
+        return messages.User(user_id, events, first, last, shown, forgetting)
+
+    def key_in_log(self, user_id: str) -> int:
+        """The user's key in the live state of the log, -1 for none, and where the state's keys are of another log."""
+        self.catch_up()
+        served = self.served
+        return served.state.users.key(user_id) if served.keys_of == self.log_id else -1
 
     def knows(self, item_id: str) -> bool:
         """Whether an event or the catalogue has named the item."""

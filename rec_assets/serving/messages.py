@@ -229,6 +229,16 @@ class User(msgspec.Struct):
     first_at: str | None
     last_at: str | None
     history: list[Shown]  # newest first
+    forgetting: bool  # was asked to be forgotten, and files still have what was before
+
+
+class Forgotten(msgspec.Struct):
+    """What becomes of a user who is to be forgotten. Asked again, it is the same until all is done."""
+
+    user_id: str
+    offset: int  # of the log; all before it is forgotten, and whoever comes back after it is new
+    lists: Literal["forgotten"]  # what every worker knows of the user from this answer on: nothing
+    files: str  # what becomes of log, tables and checkpoints, and where to look
 
 
 class SomeUser(msgspec.Struct):

@@ -18,7 +18,7 @@ from rec_assets.features.state import LiveState
 from rec_assets.serving import listing, measures, openapi, pages, streaming
 from rec_assets.serving.api import OPERATIONS, VERSION, Operation
 from rec_assets.serving.bodies import Refused, parse, parse_query, read_body
-from rec_assets.serving.changes import deleted, described, merged
+from rec_assets.serving.changes import deleted, described, forgotten, merged
 from rec_assets.serving.explain import explain as explained
 from rec_assets.serving.feedback import Stored, drafts_of
 from rec_assets.serving.messages import (
@@ -217,6 +217,13 @@ async def user(request: Request) -> Response:
     return reply(await worker.compute.run(lambda: worker.engine.user(user_id, wish.k)))
 
 
+async def forget(request: Request) -> Response:
+    """DELETE /users/{user_id}."""
+    worker, user_id = _ready(request), _id(request, "user_id")
+    key = await worker.compute.run(lambda: worker.engine.key_in_log(user_id))
+    return reply(await asyncio.to_thread(forgotten, worker.settings.log_dir, user_id, key))
+
+
 async def models(request: Request) -> Response:
     """GET /models."""
     worker = _ready(request)
@@ -260,7 +267,7 @@ HANDLERS: dict[str, Handler] = {
     handler.__name__: handler
     for handler in (
         recommend, rank, similar, explain, trending, popular, new, feedback, items, upsert, item, delete, users,
-        describe, user, models, status, events, metrics,
+        describe, user, forget, models, status, events, metrics,
     )
 }  # fmt: skip
 

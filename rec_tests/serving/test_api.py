@@ -9,7 +9,7 @@ import pytest
 from live_service import fill, settings_in
 from starlette.testclient import TestClient
 
-from rec_assets.log import Draft, Log
+from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.serving import keys, openapi, routes
 from rec_assets.serving.spool import Spool
 from rec_assets.serving.worker import Worker
@@ -199,6 +199,24 @@ def test_what_is_said_of_users_is_a_record_of_the_log(admin, settings):
     assert wrong.json()["error"]["field"] == "user_id"
 
 
+def test_a_user_is_forgotten_at_once_and_the_job_waits_for_the_pipeline(admin, settings):
+    assert admin.get("/users/u39").json()["events"] > 0
+    told = admin.delete("/users/u39").json()
+    assert "forget_users" in told["files"] and told["lists"] == "forgotten"
+    nothing = {"user_id": "u39", "events": 0, "first_at": None, "last_at": None, "history": [], "forgetting": True}
+    assert admin.get("/users/u39").json() == nothing
+    assert admin.delete("/users/u39").json() == told
+    with Log.open(settings.log_dir) as log:
+        assert forget_jobs.waiting(log) == ["u39"]
+        assert log.head() == told["offset"] + 1
+    # Whoever comes back is new, and can go again before the first job is done.
+    admin.post("/feedback", json={"user_id": "u39", "item_id": "i1", "event": "click"})
+    assert admin.get("/users/u39").json()["events"] == 1
+    assert admin.delete("/users/u39").json()["offset"] == told["offset"] + 2
+    assert admin.get("/users/u39").json() == nothing
+    assert admin.delete(f"/users/{'x' * 257}").status_code == 422
+
+
 def test_business_rules_hold_as_soon_as_they_are_written(app, api, settings):
     settings.rules.write_text('[[rule]]\nname = "cheap"\nplacements = ["home"]\nonly = "price < 10"\n')
     wait_for(lambda: lists(api, user_id="new", k=100, placement="home"), lambda found: len(found) == 10)
@@ -226,6 +244,7 @@ def test_scopes_are_kept_apart(app, api, settings, admin):
     assert api.post("/recommend", json={"user_id": "u1"}, headers=bearer).status_code == 200
     assert api.post("/feedback", json={"user_id": "u1", "event": "click"}, headers=bearer).status_code == 403
     assert api.post("/items", json={"item_id": "x"}, headers=bearer).status_code == 403
+    assert api.delete("/users/u1", headers=bearer).status_code == 403
     assert api.get("/hello").status_code == 200
 
 

@@ -280,3 +280,5 @@ def test_the_client_speaks_the_api(served):
             service.upsert({"item_id": "i1", "price": 3})
         with pytest.raises(ServiceError, match="403"):
             service.delete("i1")
+        with pytest.raises(ServiceError, match="403"):
+            service.forget("u1")

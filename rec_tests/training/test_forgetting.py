@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,7 @@ from chain_stream import SMALL, chain
 from rec_assets.events import parse
 from rec_assets.features import state as live
 from rec_assets.forgetting import forget
-from rec_assets.log import Draft, Log
+from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.log.record import digest_of
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.serving.engine import Engine
@@ -204,6 +205,33 @@ def test_again_there_is_nobody_and_who_comes_back_can_be_forgotten_again(setting
     second = forget(settings, WHO)
     assert (second.offset, second.counts["log"]) == (first.offset + 2, {"event": 1})
     assert holding(settings) == []
+
+
+def test_what_the_service_was_asked_is_worked_off(settings):
+    with Log.open(settings.log_dir) as log:
+        first = forget_jobs.ask(log, WHO, -1)  # as by a worker that serves another log's checkpoint
+        assert forget_jobs.ask(log, WHO, -1) == first
+        back = {"user_id": WHO, "item_id": "i1", "event": "click"}
+        log.append([Draft("event", json.dumps(back).encode(), "back", WHO)], "test")
+        assert forget_jobs.ask(log, WHO, -1) == first + 2
+        assert forget_jobs.waiting(log) == [WHO]
+        report = forget(settings, WHO)
+        assert (report.offset, report.still_hold, forget_jobs.waiting(log)) == (first + 2, [], [])
+    assert report.counts["checkpoints"]["stretches"] > 0
+    assert holding(settings) == []
+    assert forget(settings, WHO).offset is None
+
+
+def test_asked_again_while_the_job_is_worked_on_it_stays_open(settings):
+    with Log.open(settings.log_dir) as log:
+        forget_jobs.ask(log, WHO, -1)
+        job = forget_jobs.begin(log, WHO, 3, {})
+        log.append([Draft("event", json.dumps({"user_id": WHO, "event": "click"}).encode(), "back", WHO)], "test")
+        forget_jobs.ask(log, WHO, -1)
+        assert forget_jobs.newest(log, WHO) == msgspec.structs.replace(job, asked=2)
+        again = forget_jobs.end(log, WHO)
+        assert (again.number, again.is_open, again.left) == (2, True, None)
+        assert not forget_jobs.end(log, WHO).is_open
 
 
 def test_a_forget_record_in_the_middle_of_a_batch_reaches_replay_and_reference(settings):
