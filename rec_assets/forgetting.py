@@ -56,7 +56,7 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
             if key < 0 and not log.find(user_id):
                 return Report(None, {}, {}, [])
             forget_jobs.ask(log, user_id, key)
-        job = forget_jobs.newest(log, user_id)
+            job = forget_jobs.read(log, user_id)
         offset = forget_jobs.offset_of(log, user_id, job.number)
         records = log.find(user_id, offset)
         if job.left is None:

@@ -81,24 +81,22 @@ def offset_of(log: Log, user_id: str, number: int) -> int:
     return offset
 
 
-def newest(log: Log, user_id: str) -> Job:
-    """The open job; of several records about which nothing was done yet, it is about the newest."""
-    return _change(log, user_id, lambda job: job if job.left is not None else replace(job, number=job.asked))
-
-
 def begin(log: Log, user_id: str, key: int, left: dict[int, str]) -> Job:
     """Store what has to be known before anything is erased, so that whoever finishes the job knows it too."""
     return _change(log, user_id, lambda job: replace(job, key=key, left=left))
 
 
 def end(log: Log, user_id: str) -> Job:
-    """The job is done; it is open again where another record has come meanwhile."""
+    """The job is done; it is open again, for the next record, where another one has come meanwhile.
+
+    They are worked off one by one, because whoever came back after a record has a new key.
+    """
     return _change(log, user_id, _ended)
 
 
 def _ended(job: Job) -> Job:
     if job.asked > job.number:
-        return Job(job.asked, is_open=True, asked=job.asked, user_id=job.user_id)
+        return Job(job.number + 1, is_open=True, asked=job.asked, user_id=job.user_id)
     return Job(job.number, asked=job.number)
 
 
