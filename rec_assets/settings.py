@@ -80,6 +80,10 @@ class TrainConfig:
     encoder_update_rate: float = 1e-3
     warmup_passes: int = 12
     update_passes: int = 2
+    # item rows
+    item_rows: int = 1_000_000  # at most; when full, those unseen for longest go
+    admit_events: int = 1  # an item has a row from its n-th event on
+    item_live_days: float = 0.0  # a row goes when its item was not seen for so long; 0: it stays
     # ranker
     ranker_rate: float = 1e-3
     ranker_update_rate: float = 3e-4

@@ -67,7 +67,7 @@ def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Ge
     """Learn a batch's stretches `passes` times, each time mixed with about as many replayed targets, at `times` the
     update rate. Loss of the first pass.
     """
-    model.store.admit(fresh.items)  # also where nothing is to be predicted
+    model.store.admit(fresh.chosen(), float(fresh.times.max(initial=0.0)))
     window, rate = model.config.window, times * model.config.encoder_update_rate
     losses = []
     for _ in range(passes):

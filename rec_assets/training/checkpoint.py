@@ -12,7 +12,7 @@ from rec_assets.features import storage
 from rec_assets.features.state import LiveState
 from rec_assets.registry import Checkpoint, Registry, Skipped
 from rec_assets.settings import Kind, TrainConfig
-from rec_assets.training.model import Model
+from rec_assets.training.model import Model, limits_of
 from rec_assets.training.replay import Replay
 from rec_assets.training.store import EmbeddingStore
 
@@ -80,7 +80,9 @@ def load_model(registry: Registry, checkpoint_id: str) -> Model:
             setattr(model, name, tree)
         if part == ENCODER:
             model.row_steps, model.events = arrays["steps"].tolist()
-    model.store = EmbeddingStore.from_arrays(checkpoint.arrays(ITEMS), model.config.embedding_dim, model.config.seed)
+    model.store = EmbeddingStore.from_arrays(
+        checkpoint.arrays(ITEMS), model.config.embedding_dim, model.config.seed, limits_of(model.config)
+    )
     model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY))
     return model
 

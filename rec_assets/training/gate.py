@@ -36,6 +36,8 @@ class Replayed(NamedTuple):
     examples: Examples
     rows: npt.NDArray[np.int32]  # of the parent's items: one that is new cannot count against the candidate
     correction: npt.NDArray[np.float32]  # of these rows' logits
+    items: npt.NDArray[np.int32]  # places of the lines' items among these rows, for both: a row may go in between
+    following: npt.NDArray[np.int32]
 
 
 class Losses(NamedTuple):
@@ -52,8 +54,9 @@ def replayed(model: Model, number: int, rng: np.random.Generator) -> Replayed:
     enough = int(np.searchsorted(targets, number)) + 1
     stretches = stretches.take(np.arange(min(enough, len(targets))))
     lines = pack(stretches)
-    rows, correction = choose_rows(model.store, lines, model.store.size, rng)
-    return Replayed(lines, model.replay.some_examples(number, rng), rows, correction)
+    rows, correction = choose_rows(model.store, lines, rng)
+    items, following = (slots(rows, model.store.rows(keys)) for keys in (lines.items, lines.following))
+    return Replayed(lines, model.replay.some_examples(number, rng), rows, correction, items, following)
 
 
 def losses(model: Model, material: Replayed) -> Losses:
@@ -63,8 +66,7 @@ def losses(model: Model, material: Replayed) -> Losses:
         rows, correction = material.rows, material.correction
         gathered = model.store.gather(rows)["value"]
         content = padded(model.content_of(model.store.key_of[rows]), len(correction))
-        places = (slots(rows, model.store.rows(keys)) for keys in (material.lines.items, material.lines.following))
-        for batch in step_batches(material.lines, *places):
+        for batch in step_batches(material.lines, material.items, material.following):
             each = target_losses(model.dense, gathered, content, correction, batch)
             found.append(np.asarray(each)[np.asarray(batch.weight) > 0])
     ranked: list[npt.NDArray] = [np.empty(0)]

@@ -18,7 +18,7 @@ from rec_assets.settings import TrainConfig
 from rec_assets.training import examples, packing, stretches
 from rec_assets.training.optimizer import optimizer
 from rec_assets.training.replay import Replay
-from rec_assets.training.store import EmbeddingStore
+from rec_assets.training.store import EmbeddingStore, Limits
 
 ROWS = (1, 8, 64)  # windows or lists that are asked for at once: padded to these, more are cut into pieces
 LOWEST = -1e30  # the logit of an item that nothing can be said about
@@ -35,7 +35,7 @@ class Model:
             encoder_key, config.embedding_dim, config.blocks, config.heads, config.window, CONTENT_DIM
         )
         self.dense_moments: optax.OptState = optimizer().init(self.dense)
-        self.store = EmbeddingStore(config.embedding_dim, config.seed)
+        self.store = EmbeddingStore(config.embedding_dim, config.seed, limits_of(config))
         self.row_steps = 0  # encoder steps so far
         self.ranker = ranker.init(ranker_key, len(FEATURES), len(CONTEXT))
         self.scaling = ranker.Scaling(
@@ -96,7 +96,7 @@ class Model:
         """Content vectors f32[n, K] of item keys, 0 where nothing is known."""
         found = np.zeros((len(keys), CONTENT_DIM), np.float32)
         if self.content is not None:
-            known = keys < len(self.content.vectors)
+            known = (keys >= 0) & (keys < len(self.content.vectors))
             found[known] = self.content.vectors[keys[known]]
         return found
 
@@ -126,6 +126,11 @@ class Model:
         bias[:n_items] = np.where(rows >= 0, self.store.bias["value"][rows], np.float32(self.store.rare_bias()))
         self._catalogue = (version, jnp.asarray(vectors), jnp.asarray(bias))
         return self._catalogue[1:]
+
+
+def limits_of(config: TrainConfig) -> Limits:
+    """What keeps the item rows bounded."""
+    return Limits(config.item_rows, config.admit_events, config.item_live_days * 86_400)
 
 
 def pieces(count: int) -> list[tuple[int, int, int]]:

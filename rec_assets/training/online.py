@@ -78,9 +78,11 @@ def as_floats(batch: ranker.Batch) -> ranker.Batch:
 
 
 def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.random.Generator) -> float:
-    """One pass over the stretches, in their order, in place. Mean loss in nats before each step; nan without any."""
+    """One pass over the stretches, in their order, in place. Mean loss in nats before each step; nan without any.
+
+    Items without a row are passed over.
+    """
     store = model.store
-    store.admit(stretches.items)
     lines = pack(stretches)
     group = GROUP_FULL if store.size <= FULL_ROWS else GROUP_SAMPLED
     total = max(len(lines.items), 1)
@@ -88,8 +90,10 @@ def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.rand
     for start in range(0, len(lines.items), group):
         part = lines.take(np.arange(start, min(start + group, total)))
         chosen = store.rows(part.chosen())
-        np.add.at(store.chosen, chosen[chosen >= 0], 1.0)
-        rows, correction = choose_rows(store, part, store.size, rng)
+        if not (chosen >= 0).any():
+            continue
+        store.choose(chosen)
+        rows, correction = choose_rows(store, part, rng)
         gathered = store.gather(rows)
         count = np.int32(model.row_steps)
         moments = (optax.ScaleByAdamState(count, gathered["first"], gathered["second"]), optax.EmptyState())
@@ -113,27 +117,29 @@ def learn_stretches(model: Model, stretches: Stretches, rate: Rate, rng: np.rand
 
 
 def choose_rows(
-    store: EmbeddingStore, lines: Lines, size: int, rng: np.random.Generator
+    store: EmbeddingStore, lines: Lines, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Which of the first `size` rows a group of lines is learnt with, ascending [n], and the bucketed correction
+    """Which rows a group of lines is learnt with, ascending [n], and the bucketed correction
     of their logits.
 
     Up to FULL_ROWS all of them. Beyond, the lines' own and even draws; a logit is lowered by the log of the
     chance that its row is there (Bengio and Senécal 2008): 1 − (1 − its share of all targets so far)^targets · (1 −
     chance of being drawn).
     """
-    if size <= FULL_ROWS:
-        rows = np.arange(size, dtype=np.int32)
-        correction = np.zeros(size, np.float32)
+    if store.size <= FULL_ROWS:
+        rows = np.flatnonzero(store.key_of[: store.size] >= 0).astype(np.int32)
+        correction = np.zeros(len(rows), np.float32)
     else:
         targets = store.rows(lines.chosen())
+        targets = targets[targets >= 0]
         touched = np.unique(np.concatenate([store.rows(lines.items).ravel(), targets]))
         touched = touched[touched >= 0]
         draws = max(SAMPLED_ROWS - len(touched), SAMPLED_ROWS // 4)
-        drawn = rng.integers(0, size, draws).astype(np.int32)
+        drawn = rng.integers(0, store.size, draws).astype(np.int32)
+        drawn = drawn[store.key_of[drawn] >= 0]
         rows = np.union1d(touched, drawn)
-        share = store.chosen[rows] / max(store.chosen.sum(), 1.0)
-        absent = (1 - share) ** len(targets) * np.exp(-draws / size)
+        share = store.chosen[rows] / max(store.chosen_total, 1.0)
+        absent = (1 - share) ** len(targets) * np.exp(-draws / store.size)
         correction = -np.log(np.maximum(1 - absent, 1e-6)).astype(np.float32)
         correction[~np.isin(rows, targets) & ~np.isin(rows, drawn)] = -np.inf  # only somebody's history
     padding = np.full(bucket(len(rows)) - len(rows), -np.inf, np.float32)
@@ -184,7 +190,7 @@ def warm(model: Model) -> None:
     nothing = np.full((1, window), -1, np.int32)
     no_time = np.zeros((1, window))
     lines = Lines(nothing, no_time, nothing, no_time, nothing >= 0, nothing)
-    rows, correction = choose_rows(store, lines, store.size, np.random.default_rng(0))
+    rows, correction = choose_rows(store, lines, np.random.default_rng(0))
     gathered = store.gather(rows)
     content = padded(model.content_of(store.key_of[rows]), len(correction))
     moments = (optax.ScaleByAdamState(np.int32(0), gathered["first"], gathered["second"]), optax.EmptyState())

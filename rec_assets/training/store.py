@@ -1,64 +1,90 @@
-"""Item rows on the host. A jitted step never sees the table, only the rows it touches, so nothing recompiles when it
-grows.
+"""Item rows on the host that grow and forget. A jitted step never sees the table, only the rows it touches: nothing
+recompiles when it grows, and a step costs what it touches. The ideas are Monolith's (arXiv 2209.07663).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.models import encoder
 from rec_assets.models.compile import bucket
+from rec_assets.training import keymap
 
 Keys = npt.NDArray[np.int32]
+Arrays = dict[str, npt.NDArray]
 SLOTS = ("value", "first", "second")  # the parameter and Adam's two moments: they live and die with the row
+SPARE = 16  # a full store gives up this part of its rows at once, those unseen for longest
+SWEPT = 8_192  # rows looked at for their time to live at each admission
+LOOKED_AT = 1_024  # rows that stand for all when a rare item's bias is asked for
+
+
+class Limits(NamedTuple):
+    """What keeps a store bounded."""
+
+    rows: int  # at most
+    admit_events: int = 1  # an id has a row from its n-th event on
+    live_seconds: float = 0.0  # a row goes when its item was not seen for so long; 0: it stays
 
 
 class EmbeddingStore:
-    """Key -> row map and arrays that double when they are full.
+    """Key -> row map and arrays that double when they are full, up to a limit.
 
-    Keys are the stable integers of item ids, rows are places in the arrays. Each slot holds an embedding f32[rows,
-    dim] and a bias f32[rows].
+    Keys are the stable integers of item ids, rows are places in the arrays, given again once they are free. Each slot
+    holds an embedding f32[rows, dim] and a bias f32[rows].
     """
 
-    def __init__(self, dim: int, seed: int) -> None:
-        self.dim, self.seed = dim, seed
-        self.size = 0
-        self.row_of: Keys = np.full(64, -1, np.int32)  # by key; -1: no row
-        self.key_of: Keys = np.full(64, -1, np.int32)  # by row
+    def __init__(self, dim: int, seed: int, limits: Limits) -> None:
+        self.dim, self.seed, self.limits = dim, seed, limits
+        self.size = 0  # rows that were ever given: the arrays are in use up to here
+        self.map = keymap.empty(64)
+        self.key_of: Keys = np.full(64, -1, np.int32)  # by row; -1: free
+        self.free: Keys = np.empty(0, np.int32)  # rows below `size` that may be given again
         self.embedding = {slot: np.zeros((64, dim), np.float32) for slot in SLOTS}
         self.bias = {slot: np.zeros(64, np.float32) for slot in SLOTS}
-        self.chosen = np.zeros(
-            64, np.float32
-        )  # how often a row was a target: its share is its chance to be in a sample
+        self.chosen = np.zeros(64, np.float32)  # how often a row was a target: its share is its chance to be sampled
+        self.chosen_total = 0.0
+        self.seen_at = np.zeros(64)  # by row, seconds of the stream
+        counters = 1 << max(10, (4 * min(limits.rows, 1 << 22) - 1).bit_length()) if limits.admit_events > 1 else 0
+        self.counts = np.zeros(counters, np.uint8)  # of events of ids without a row
+        self.counted = 0  # events in `counts`
+        self.hand = 0  # where the next sweep begins
+        self.born = 0  # rows given so far: what a new one's values are drawn by
+
+    def __len__(self) -> int:
+        """Rows in use."""
+        return self.size - len(self.free)
 
     def rows(self, keys: Keys) -> Keys:
         """The row of each key, -1 where it has none or is itself -1. Any shape."""
-        inside = (keys >= 0) & (keys < len(self.row_of))
-        return np.where(inside, self.row_of[np.where(inside, keys, 0)], np.int32(-1))
+        return keymap.find(self.map, keys.ravel().astype(np.int64)).reshape(keys.shape)
 
-    def admit(self, keys: Keys) -> None:
-        """Give a row to every key that has none: a small embedding drawn by the key, and the bias of a rare item."""
-        new = np.unique(keys[keys >= 0])
-        new = new[self.rows(new) < 0]
-        if not len(new):
-            return
-        self.row_of = grown(self.row_of, int(new[-1]) + 1, -1)
-        start, end = self.size, self.size + len(new)
-        bias = self.rare_bias()
-        self.key_of = grown(self.key_of, end, -1)
-        for slot in SLOTS:
-            self.embedding[slot] = grown(self.embedding[slot], end, 0.0)
-            self.bias[slot] = grown(self.bias[slot], end, 0.0)
-        self.chosen = grown(self.chosen, end, 0.0)
-        self.row_of[new] = np.arange(start, end, dtype=np.int32)
-        self.key_of[start:end] = new
-        rng = np.random.default_rng((self.seed, start))
-        self.embedding["value"][start:end] = rng.normal(0.0, 0.02, (len(new), self.dim))
-        self.bias["value"][start:end] = bias
-        self.size = end
+    def admit(self, keys: Keys, now: float = 0.0) -> None:
+        """See keys at a moment of the stream (seconds). One that was seen often enough gets a row: a small embedding
+        and the bias of a rare item. Rows that were not seen for too long go, in a full store those unseen for longest.
+        """
+        events = keys[keys >= 0]
+        known, counts = np.unique(events, return_counts=True)
+        rows = self.rows(known)
+        self.seen_at[rows[rows >= 0]] = now
+        self._sweep(now)
+        new = known[rows < 0]
+        if self.limits.admit_events > 1 and len(new):
+            new = self._often(new, counts[rows < 0])
+        if len(new):
+            self._give(new, now)
+
+    def choose(self, rows: Keys) -> None:
+        """Count rows [n] that were targets; -1 is passed over."""
+        rows = rows[rows >= 0]
+        np.add.at(self.chosen, rows, 1.0)
+        self.chosen_total += len(rows)
 
     def rare_bias(self) -> float:
-        """What an item without a row is given: the tenth part of the rows has a lower bias."""
-        return float(np.quantile(self.bias["value"][: self.size], 0.1)) if self.size else 0.0
+        """What an item without a row is given: the tenth part of the rows has a lower bias. From evenly spread rows."""
+        spread = slice(0, self.size, max(self.size // LOOKED_AT, 1))
+        biases = self.bias["value"][spread][self.key_of[spread] >= 0]
+        return float(np.quantile(biases, 0.1)) if len(biases) else 0.0
 
     def gather(self, rows: Keys) -> dict[str, encoder.Rows]:
         """Each slot's rows, padded with zeros to a bucketed number of them."""
@@ -66,7 +92,8 @@ class EmbeddingStore:
         for slot in SLOTS:
             embedding = np.zeros((bucket(len(rows)), self.dim), np.float32)
             bias = np.zeros(len(embedding), np.float32)
-            embedding[: len(rows)], bias[: len(rows)] = self.embedding[slot][rows], self.bias[slot][rows]
+            np.take(self.embedding[slot], rows, axis=0, out=embedding[: len(rows)])
+            bias[: len(rows)] = self.bias[slot][rows]
             gathered[slot] = encoder.Rows(embedding, bias)
         return gathered
 
@@ -76,27 +103,100 @@ class EmbeddingStore:
             self.embedding[slot][rows] = np.asarray(embedding)[: len(rows)]
             self.bias[slot][rows] = np.asarray(bias)[: len(rows)]
 
-    def to_arrays(self) -> dict[str, npt.NDArray]:
-        """What a checkpoint keeps: the rows in use."""
-        arrays: dict[str, npt.NDArray] = {"key_of": self.key_of[: self.size], "chosen": self.chosen[: self.size]}
+    def _often(self, keys: Keys, counts: npt.NDArray[np.int64]) -> Keys:
+        """Those of new keys that have had enough events. Counters are few and shared: a rare id may come in early."""
+        before_last = np.repeat(keys.astype(np.int64), np.minimum(counts, self.limits.admit_events))
+        if self.counted > len(self.counts) // 2:
+            self.counts >>= 1  # what was seen long ago counts half
+            self.counted //= 2
+        self.counted += len(before_last)
+        found = keymap.count(self.counts, before_last)
+        enough: Keys = np.unique(before_last[found >= self.limits.admit_events]).astype(np.int32)
+        return enough
+
+    def _give(self, new: Keys, now: float) -> None:
+        """Give rows to keys that have none: free ones first, then new ones, then those unseen for longest."""
+        lacking = len(self) + len(new) - self.limits.rows
+        if lacking > 0:
+            alive = np.flatnonzero((self.key_of[: self.size] >= 0) & (self.seen_at[: self.size] < now))
+            gone = min(max(lacking, self.limits.rows // SPARE), len(alive))
+            if gone:
+                self._release(alive[np.argpartition(self.seen_at[alive], gone - 1)[:gone]])
+            new = new[: self.limits.rows - len(self)]
+        again = self.free[: len(new)]
+        self.free = self.free[len(again) :]
+        start, end = self.size, self.size + len(new) - len(again)
+        self._grow(end)
+        rows = np.concatenate([again, np.arange(start, end, dtype=np.int32)])
+        bias = self.rare_bias()
+        self.size = end
+        keymap.insert(self.map, new.astype(np.int64), rows)
+        self.key_of[rows] = new
+        for slot in SLOTS:
+            self.embedding[slot][rows] = 0.0
+            self.bias[slot][rows] = 0.0
+        rng = np.random.default_rng((self.seed, self.born))
+        self.embedding["value"][rows] = rng.normal(0.0, 0.02, (len(new), self.dim))
+        self.bias["value"][rows] = bias
+        self.chosen[rows] = 0.0
+        self.seen_at[rows] = now
+        self.born += len(new)
+
+    def _grow(self, size: int) -> None:
+        if 2 * size > len(self.map.keys):
+            alive = np.flatnonzero(self.key_of[: self.size] >= 0).astype(np.int32)
+            self.map = keymap.empty(2 * size)
+            keymap.insert(self.map, self.key_of[alive].astype(np.int64), alive)
+        self.key_of = grown(self.key_of, size, -1)
+        for slot in SLOTS:
+            self.embedding[slot] = grown(self.embedding[slot], size, 0.0)
+            self.bias[slot] = grown(self.bias[slot], size, 0.0)
+        self.chosen, self.seen_at = grown(self.chosen, size, 0.0), grown(self.seen_at, size, 0.0)
+
+    def _sweep(self, now: float) -> None:
+        """Let go of rows past their time to live; each call looks at the next few rows only."""
+        if self.limits.live_seconds <= 0 or not self.size:
+            return
+        rows = np.arange(self.hand, min(self.hand + SWEPT, self.size))
+        self.hand = int(rows[-1] + 1) % self.size
+        old = (self.key_of[rows] >= 0) & (self.seen_at[rows] < now - self.limits.live_seconds)
+        self._release(rows[old])
+
+    def _release(self, rows: npt.NDArray[np.int64]) -> None:
+        keymap.remove(self.map, self.key_of[rows].astype(np.int64))
+        self.key_of[rows] = -1
+        self.chosen_total -= float(self.chosen[rows].sum())
+        self.chosen[rows] = 0.0
+        self.free = np.concatenate([self.free, rows.astype(np.int32)])
+
+    def to_arrays(self) -> Arrays:
+        """What a checkpoint keeps."""
+        arrays: Arrays = {name: getattr(self, name)[: self.size] for name in ("key_of", "chosen", "seen_at")}
         for slot in SLOTS:
             arrays[f"embedding.{slot}"] = self.embedding[slot][: self.size]
             arrays[f"bias.{slot}"] = self.bias[slot][: self.size]
-        return arrays
+        arrays |= {"free": self.free, "counts": self.counts}
+        return arrays | {"numbers": np.array([self.counted, self.hand, self.born], np.int64)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray], dim: int, seed: int) -> "EmbeddingStore":
+    def from_arrays(cls, arrays: Arrays, dim: int, seed: int, limits: Limits) -> "EmbeddingStore":
         """The store that `to_arrays` was taken from."""
-        store = cls(dim, seed)
+        store = cls(dim, seed, limits)
         keys = arrays["key_of"]
+        store._grow(len(keys))
         store.size = len(keys)
-        store.row_of = grown(store.row_of, int(keys.max(initial=-1)) + 1, -1)
-        store.row_of[keys] = np.arange(len(keys), dtype=np.int32)
-        store.key_of = filled(store.key_of, keys, -1)
-        store.chosen = filled(store.chosen, arrays["chosen"], 0.0)
+        alive = np.flatnonzero(keys >= 0).astype(np.int32)
+        keymap.insert(store.map, keys[alive].astype(np.int64), alive)
+        for name in ("key_of", "chosen", "seen_at"):
+            getattr(store, name)[: store.size] = arrays[name]
         for slot in SLOTS:
-            store.embedding[slot] = filled(store.embedding[slot], arrays[f"embedding.{slot}"], 0.0)
-            store.bias[slot] = filled(store.bias[slot], arrays[f"bias.{slot}"], 0.0)
+            store.embedding[slot][: store.size] = arrays[f"embedding.{slot}"]
+            store.bias[slot][: store.size] = arrays[f"bias.{slot}"]
+        store.free = arrays["free"]
+        if len(arrays["counts"]) == len(store.counts):  # else other limits were in force
+            store.counts = arrays["counts"]
+        store.counted, store.hand, store.born = arrays["numbers"].tolist()
+        store.chosen_total = float(store.chosen.sum(dtype=np.float64))
         return store
 
 
@@ -107,13 +207,8 @@ def grown(array: npt.NDArray, size: int, fill: float) -> npt.NDArray:
         rows *= 2
     if rows == len(array):
         return array
-    larger = np.full((rows, *array.shape[1:]), fill, array.dtype)
+    larger = np.zeros((rows, *array.shape[1:]), array.dtype)  # from the system, page by page as they are touched
     larger[: len(array)] = array
+    if fill:
+        larger[len(array) :] = fill
     return larger
-
-
-def filled(array: npt.NDArray, values: npt.NDArray, fill: float) -> npt.NDArray:
-    """The array, grown to hold `values` in its first rows."""
-    array = grown(array, len(values), fill)
-    array[: len(values)] = values
-    return array

@@ -21,6 +21,10 @@ class Stretches(NamedTuple):
         """Those of an index."""
         return Stretches(self.items[index], self.times[index], self.first[index], self.user[index])
 
+    def chosen(self) -> npt.NDArray[np.int32]:
+        """The keys of all that is to be predicted, one for each event."""
+        return self.items[np.arange(self.items.shape[1]) >= self.first[:, None]]
+
     def targets(self) -> int:
         """How many events are to be predicted."""
         return int((self.items.shape[1] - self.first).sum())

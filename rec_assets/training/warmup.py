@@ -52,6 +52,7 @@ def learn_first_part(model: Model, first: EventArrays, rng: np.random.Generator,
     config = model.config
     counted = (first.item >= 0) & (first.weight > 0) & ~first.excluded
     users, items, times = first.user[counted], first.item[counted], first.time[counted]
+    model.store.admit(items, float(times.max(initial=0.0)))
     rates = np.linspace(config.encoder_rate, config.encoder_rate * LAST_RATE, config.warmup_passes + 1)
     for number in range(config.warmup_passes):
         progress("encoder", 0.5 * number / config.warmup_passes)

@@ -11,6 +11,7 @@ from rec_assets.training.model import Model
 
 def material(rows, state, model, seed=0):
     arrays = live.to_arrays(state, parsed(rows), len(rows))
+    model.store.admit(arrays.item)
     rng = np.random.default_rng(seed)
     return stretches.from_events(arrays.user, arrays.item, arrays.time, model.config.window, rng)
 
