@@ -2,7 +2,7 @@
 
 Open addressing with linear probing at half load; an entry that goes is filled by those behind it (Knuth, TAOCP 6.4,
 algorithm R), so no tombstones gather over months. Why not a dict, sorted arrays or an array by key:
-docs/decisions/0011-embedding-store.md.
+docs/decisions/0012-embedding-store.md.
 """
 
 from typing import NamedTuple
