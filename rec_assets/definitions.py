@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from rec_assets import sensors
+from rec_assets import log_retention, sensors
 from rec_assets.evaluation import assets as evaluation_assets
 from rec_assets.launcher.channel import WARM_TAG
 from rec_assets.launcher.prune import prune_runs
@@ -58,10 +58,12 @@ evaluate = dg.define_asset_job(
 
 @dg.op
 def compact_log(context: dg.OpExecutionContext, log: EventLog) -> int:
-    """Move what is old from the log's tail into segments; nothing is lost, and offsets stay."""
+    """Move what is old from the log's tail into segments, and drop the segments that are not to be kept."""
+    settings = Settings()
     with log.open() as records:
-        moved = records.compact(Settings().log_tail_rows)
-    context.log.info("moved %s", moved or "nothing")
+        moved = records.compact(settings.log_tail_rows)
+        dropped = log_retention.apply(settings, records)
+    context.log.info("moved %s, dropped %s", moved or "nothing", dropped or "nothing")
     return sum(end - start for start, end in moved)
 
 
@@ -93,7 +95,10 @@ def rebuild() -> None:
     table_assets.rebuild_tables()
 
 
-@dg.job(tags=ALL_STEPS, description="What is old moves from the log's SQLite tail into Parquet segments.")
+@dg.job(
+    tags=ALL_STEPS,
+    description="What is old moves from the log's tail into Parquet segments; the oldest go, where settings say so.",
+)
 def compact() -> None:
     """Wired by Dagster."""
     compact_log()

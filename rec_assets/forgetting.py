@@ -20,7 +20,7 @@ from rec_assets.features import state as live
 from rec_assets.features.idmap import IdMap
 from rec_assets.log import Log, Record, forget_jobs
 from rec_assets.log.record import FORGET
-from rec_assets.registry import Registry, replacement
+from rec_assets.registry import Manifest, Registry, replacement
 from rec_assets.serving import spool
 from rec_assets.settings import FileSource, Settings
 from rec_assets.sources.mapping import ColumnMapping
@@ -53,7 +53,7 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
         say("looking for the user in the log")
         if not job.is_open:
             key = key_of(log, registry, settings, user_id, log.head())
-            if key < 0 and not log.find(user_id):
+            if key < 0 and not log.start() and not log.find(user_id):
                 return Report(None, {}, {}, [])
             forget_jobs.ask(log, user_id, key)
             job = forget_jobs.read(log, user_id)
@@ -63,7 +63,7 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
             key = msgspec.json.decode(log.read(offset, offset + 1)[0].payload, type=forget_jobs.Asked).key
             if key < 0:  # who asked did not know it
                 key = key_of(log, registry, settings, user_id, offset)
-            job = forget_jobs.begin(log, user_id, key, what_is_left(log, records, settings))
+            job = forget_jobs.begin(log, user_id, key, what_is_left(log, registry, records, settings))
         assert job.left is not None
         counts = {"log": _count(records)}
         say("rewriting the log")
@@ -95,16 +95,16 @@ def _count(records: Sequence[Record]) -> dict[str, int]:
 
 
 def key_of(log: Log, registry: Registry, settings: Settings, user_id: str, end: int) -> int:
-    """The user's key in the live state at an offset, -1 for none: from the newest kept ids before it, read on."""
-    state = live.init(settings.train, settings.kinds)
-    kept = [row for row in registry.list() if row.manifest is not None and row.manifest.log_id == log.log_id]
-    if not kept:
-        return -1  # no checkpoint, nothing to find by it
-    for row in reversed(kept):
-        if row.manifest is not None and row.manifest.state is None and row.manifest.end <= end:
-            ids = pq.read_table(registry.directory / row.id / STATE / "users.parquet").column("id").to_pylist()
-            state.users, state.offset = IdMap(ids), row.manifest.end
-            break
+    """The user's key in the live state at an offset, -1 for none: from the newest kept ids before it, read on.
+
+    -1 too where the log no longer has what would tell: whatever state is left has forgotten them itself.
+    """
+    state, carriers = live.init(settings.train, settings.kinds), _carriers(log, registry)
+    before = [each for each in carriers if log.start() <= each.end <= end]
+    if not carriers or (log.start() and not before):
+        return -1  # nothing to find by it
+    if before:
+        state.users, state.offset = IdMap(_ids(registry, before[-1], "users")), before[-1].end
     if (key := state.users.key(user_id)) >= 0:
         ahead = any(record.kind == FORGET for records in log.batches(state.offset, end) for record in records)
         if not ahead:
@@ -114,19 +114,39 @@ def key_of(log: Log, registry: Registry, settings: Settings, user_id: str, end: 
     return state.users.key(user_id)
 
 
-def what_is_left(log: Log, records: Sequence[Record], settings: Settings) -> dict[int, str]:
+def _carriers(log: Log, registry: Registry) -> list[Manifest]:
+    """The kept checkpoints that have a live state of this log, oldest first."""
+    readable = (row.manifest for row in registry.list() if row.manifest is not None)
+    return [each for each in readable if each.state is None and each.log_id == log.log_id]
+
+
+def _ids(registry: Registry, carrier: Manifest, of: str) -> list[str]:
+    ids: list[str] = pq.read_table(registry.directory / carrier.id / STATE / f"{of}.parquet").column("id").to_pylist()
+    return ids
+
+
+def what_is_left(log: Log, registry: Registry, records: Sequence[Record], settings: Settings) -> dict[int, str]:
     """Payloads of the erased records by which a key was given, so that all others keep theirs: the user's first event,
     and events that are the first to name an item.
+
+    Where the log's first records were dropped, what they named is what the oldest kept live state knows: nobody reads
+    on from an earlier one.
     """
     events = parse(sorted(records), settings.kinds).events
     if not len(events):
         return {}
-    left: dict[int, dict[str, object]] = {int(events.offset[0]): {"new_user": True}}
+    users, items = set[str](), set[str]()
+    carriers = [each for each in _carriers(log, registry) if each.end >= log.start() > 0]
+    if carriers:
+        oldest = min(carriers, key=lambda each: each.end)
+        users, items = (set(_ids(registry, oldest, of)) for of in ("users", "items"))
+    is_new = events.user_id[0] not in users
+    left: dict[int, dict[str, object]] = {int(events.offset[0]): {"new_user": True}} if is_new else {}
     first: dict[str, int] = {}
     for offset, item_id in zip(events.offset.tolist(), events.item_id, strict=True):
-        if item_id is not None:
+        if item_id is not None and item_id not in items:
             first.setdefault(item_id, offset)
-    for batch in log.batches(0, max(first.values(), default=0)):
+    for batch in log.batches(log.start(), max(first.values(), default=0)):
         parsed = parse(batch, settings.kinds)
         for named in (parsed.events, parsed.items, parsed.erasures):
             for offset, item_id in zip(named.offset.tolist(), named.item_id, strict=True):

@@ -218,6 +218,9 @@ class Settings(BaseSettings):
     anyone: bool = False  # without API keys, answer not only this machine
     cors_origins: list[str] = []  # pages of other addresses that may call the service: "https://shop.example"
     log_tail_rows: int = 200_000  # records kept in the log's SQLite tail; older ones become Parquet segments
+    # Segments that are older, or that make all of them larger, are dropped once nothing needs them; None: none is.
+    log_keep_days: Annotated[float, Field(ge=0)] | None = None
+    log_keep_gib: Annotated[float, Field(ge=0)] | None = None
 
     @classmethod
     def settings_customise_sources(

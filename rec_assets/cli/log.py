@@ -1,4 +1,4 @@
-"""`rec log`: what the log holds, its newest records, whether all of it is there; compaction by hand."""
+"""`rec log`: what the log holds, its newest records, whether all of it is there; compaction and retention by hand."""
 
 import sqlite3
 import time
@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from rec_assets import log_retention
 from rec_assets.cli.failing import fail
-from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record
+from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record, RecordsDropped
 from rec_assets.settings import Settings
 from rec_assets.validation import printable
 
-app = typer.Typer(help="The log: stat, tail, verify, compact.", no_args_is_help=True)
+app = typer.Typer(help="The log: stat, tail, verify, compact, drop.", no_args_is_help=True)
 POLL_SECONDS = 0.2
 PAYLOAD_CHARACTERS = 200
 
@@ -36,7 +37,7 @@ def tail(
 ) -> None:
     """Print the newest records: offset, time, kind, source, payload."""
     with _log() as log:
-        at = max(log.head() - rows, 0)
+        at = max(log.head() - rows, log.start())
         while True:
             head = log.head()
             for records in log.batches(at, head):
@@ -58,7 +59,9 @@ def verify() -> None:
             typer.echo(problem, err=True)
         if problems:
             raise typer.Exit(1)
-        typer.echo(f"{log.head():,} records, all there, each once.")
+        start, head = log.start(), log.head()
+        dropped = f" {start:,} before them were dropped." if start else ""
+        typer.echo(f"{head - start:,} records, all there, each once.{dropped}")
 
 
 @app.command()
@@ -75,12 +78,34 @@ def compact(
         typer.echo(f"{records:,} records moved into segments." if moved else "The tail is short: nothing moved.")
 
 
+@app.command()
+def drop(
+    days: Annotated[
+        float | None, typer.Option(help="Drop segments older than this; default: the setting log_keep_days.", min=0)
+    ] = None,
+    gib: Annotated[
+        float | None, typer.Option(help="Drop while segments are larger; default: the setting log_keep_gib.", min=0)
+    ] = None,
+) -> None:
+    """Drop the oldest segments, for good, as far as no checkpoint and no table needs them; the loop does so hourly."""
+    given = {"log_keep_days": days, "log_keep_gib": gib}
+    settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    if settings.log_keep_days is None and settings.log_keep_gib is None:
+        fail("all of the log is kept: set log_keep_days or log_keep_gib, or give --days or --gib")
+    with _log() as log:
+        before, gone = log.start(), log_retention.apply(settings, log)
+        typer.echo(f"{log.start() - before:,} records dropped: the log begins at offset {log.start():,}.")
+        if not gone:
+            bound = log_retention.needed(settings, log)
+            typer.echo(f"What lies before offset {bound.offset:,} may go, in whole segments: {bound.by}.")
+
+
 @contextmanager
 def _log() -> Iterator[Log]:
     try:
         with Log.open(Settings().log_dir, create=False) as log:
             yield log
-    except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:
+    except (NoLog, NewerFormat, DamagedLog, RecordsDropped, sqlite3.Error, OSError) as error:
         fail(error)
 
 

@@ -69,8 +69,8 @@ def of_list(settings: Settings, log: Log, request_id: str | None) -> Iterator[Fi
 def find(log: Log, request_id: str | None) -> ServedList | None:
     """The newest list of the log, or the one of this id; None where there is none."""
     end = log.head()
-    while end > 0:
-        start = max(end - PIECE, 0)
+    while end > log.start():
+        start = max(end - PIECE, log.start())
         for record in reversed(log.read(start, end)):
             if record.kind == "list":
                 try:

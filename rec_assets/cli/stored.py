@@ -7,7 +7,7 @@ from typing import NamedTuple
 import duckdb
 
 from rec_assets.durable import NewerFormat
-from rec_assets.log import DamagedLog, Log
+from rec_assets.log import DamagedLog, Log, RecordsDropped
 from rec_assets.log import NewerFormat as NewerLog
 from rec_assets.registry import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Registry
 from rec_assets.registry import manifest as manifests
@@ -15,7 +15,7 @@ from rec_assets.settings import Settings
 from rec_assets.tables import checks, ledger, status, warehouse
 
 REBUILD = "rebuild the tables from the log with the Dagster job `rebuild`"
-UNREADABLE = (NewerLog, DamagedLog)
+UNREADABLE = (NewerLog, DamagedLog, RecordsDropped)
 SHOWN = 3  # problems of one kind that are listed
 
 
@@ -46,7 +46,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
 def of_log(log: Log) -> Iterator[Finding]:
     """Whether every record is there, once, as it was stored."""
     problems = log.verify()
-    found = _some(problems) if problems else f"{log.head()} records, all there"
+    first = f", but for the first {log.start()}, which were dropped" if log.start() else ""
+    found = _some(problems) if problems else f"{log.head()} records, all there{first}"
     yield Finding(not problems, "log", found, "see `rec log verify`, and take back a copy of data/log")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from rec_assets.log import segments
+from rec_assets.log.dropped_ids import DroppedIds
 from rec_assets.log.erased_ids import ErasedIds
 from rec_assets.log.ids import hashes
 from rec_assets.log.record import Draft, identify
@@ -89,6 +90,9 @@ def _known(tail: Tail, files: SegmentReader, written: Written, since: int) -> se
         own = files.event_ids(segment, [row for _, row in hits])
         pairs = [(i, int(written.ids.rows[place])) for i, (place, _) in enumerate(hits)]
         known |= _equal(files, written, pairs, own)
+    if not since:
+        dropped = DroppedIds(files.directory, tail.dropped())
+        known |= set(written.ids.rows[dropped.places(written.ids.hashes)].tolist())
     erased = ErasedIds(tail)
     near = written.ids.rows[erased.rows(written.ids.hashes)].tolist()
     own = files.event_ids(_placed(written), near)

@@ -26,7 +26,7 @@ def compact(tail: Tail, files: SegmentReader, keep_tail: int) -> list[tuple[int,
     files.directory.mkdir(parents=True, exist_ok=True)
     moved = []
     with durable.locked(files.directory.parent / "compact.lock"):
-        _clean(tail, files)
+        clean(tail, files)
         if tail.con.execute("select count(*) from records").fetchone()[0] <= keep_tail * 5 // 4:
             return []
         for start, end in list(_runs(tail, tail.head().head - keep_tail)):
@@ -34,8 +34,8 @@ def compact(tail: Tail, files: SegmentReader, keep_tail: int) -> list[tuple[int,
                 past = min(at + SEGMENT_ROWS, end)
                 _move(tail, files, at, past)
                 moved.append((at, past))
-        _delete_rows(tail)
-        while run := _mergeable(tail.segments()):
+        delete_rows(tail)
+        while run := mergeable(tail.segments()):
             _merge(tail, files, run)
         tail.con.execute("pragma wal_checkpoint(passive)")
     return moved
@@ -56,7 +56,7 @@ def _rows(tail: Tail, start: int, end: int) -> Iterator[tuple[Any, ...]]:
 
 def _runs(tail: Tail, end: int) -> Iterator[tuple[int, int]]:
     """The ranges before `end` that no segment has."""
-    at = 0
+    at = tail.start()
     for segment in tail.segments():
         if segment.start > at and at < end:
             yield at, min(segment.start, end)
@@ -65,7 +65,7 @@ def _runs(tail: Tail, end: int) -> Iterator[tuple[int, int]]:
         yield at, end
 
 
-def _mergeable(listed: list[Segment]) -> list[Segment]:
+def mergeable(listed: list[Segment]) -> list[Segment]:
     """The first MERGED neighbours whose rows lie between the same powers of MERGED, or none."""
     run: list[Segment] = []
     for segment in listed:
@@ -102,18 +102,24 @@ def _merge(tail: Tail, files: SegmentReader, run: list[Segment]) -> None:
             )
 
 
-def _clean(tail: Tail, files: SegmentReader) -> None:
+def clean(tail: Tail, files: SegmentReader) -> None:
     """Finish what a kill has left half-done: files that never became segments, rows that already did."""
     with (files.directory.parent / "segments.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # another process writes a segment; next time
-        segments.delete_orphans(files.directory, {segment.name for segment in tail.segments()})
-    _delete_rows(tail)
+        segments.delete_orphans(files.directory, *names(tail))
+    delete_rows(tail)
 
 
-def _delete_rows(tail: Tail) -> None:
+def names(tail: Tail) -> tuple[set[str], set[str]]:
+    """The files of segments, and those of segments that were dropped."""
+    with tail.transaction("deferred"):
+        return {each.name for each in tail.segments()}, {each.name for each in tail.dropped()}
+
+
+def delete_rows(tail: Tail) -> None:
     """Delete the rows that lie in a segment, a few at a time."""
     delete = "delete from records where log_offset >= ? and log_offset < ?"
     for segment in tail.segments():

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from rec_assets import durable
-from rec_assets.log import segments
+from rec_assets.log import compaction, segments
 from rec_assets.log.bulk import writing
 from rec_assets.log.erased_ids import digest
 from rec_assets.log.ids import hashes
@@ -103,7 +103,7 @@ def erase(
             _update(tail, [changed[offset] for offset in offsets[at : at + UPDATED_ROWS]])
         # A bulk file that is being written may have no name in the log yet.
         with durable.locked(files.directory.parent / "segments.lock"):
-            segments.delete_orphans(files.directory, {segment.name for segment in tail.segments()})
+            segments.delete_orphans(files.directory, *compaction.names(tail))
         return Rewritten(len(changed) - in_segments, in_segments, written, _clean(tail))
 
 

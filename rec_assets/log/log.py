@@ -6,13 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from rec_assets.log import bulk, compaction, erasure, segments, verification
+from rec_assets.log import bulk, compaction, dropping, erasure, segments, verification
+from rec_assets.log.block import Block
+from rec_assets.log.dropped_ids import DroppedIds
 from rec_assets.log.erased_ids import ErasedIds
-from rec_assets.log.record import LIST, Draft, Record, identify
+from rec_assets.log.record import ITEM, LIST, Draft, Record, identify
 from rec_assets.log.segments import SegmentReader
-from rec_assets.log.tail import DamagedLog, Segment, Tail
+from rec_assets.log.tail import DamagedLog, RecordsDropped, Segment, Tail
 
 T = TypeVar("T")
 
@@ -30,6 +34,7 @@ class Log:
         self._segments: list[Segment] = []
         self._generation = 0
         self._erased: ErasedIds | None = None
+        self._dropped: DroppedIds | None = None
 
     @classmethod
     def open(cls, directory: Path, create: bool = True) -> Self:
@@ -52,6 +57,10 @@ class Log:
     def head(self) -> int:
         """The offset that the next record will get, in microseconds."""
         return int(self.tail.con.execute("select head from head").fetchone()[0])
+
+    def start(self) -> int:
+        """The offset of the oldest record: 0, unless `drop` was called."""
+        return self.tail.start()
 
     def append(self, drafts: Sequence[Draft], source: str, position: str | None = None) -> list[int]:
         """Store records and the source's position in one durable transaction; returns their offsets, in order.
@@ -99,7 +108,10 @@ class Log:
         return bulk.append(self.tail, self.files, tables, source, position)
 
     def read(self, start: int, end: int) -> list[Record]:
-        """The records of [start, end), as far as there are any, wherever they lie; all of them in memory."""
+        """The records of [start, end), as far as there are any, wherever they lie; all of them in memory.
+
+        Raises RecordsDropped where some of them were dropped, as all do that read records; DamagedLog.
+        """
         start = max(start, 0)
         if start >= end:
             return []
@@ -122,6 +134,26 @@ class Log:
             )
             yield piece
             at += len(piece)
+
+    def items(self, end: int, max_rows: int = 10_000) -> Iterator[Sequence[Record]]:
+        """The catalogue rows before `end`, in order; those that were dropped with their segments too."""
+        at, end = 0, min(end, self.head())
+        while at < end:
+            past = min(self.start(), end)
+            if at < past:
+                yield self._while_files_change(partial(dropping.items, self.tail, self.files, at, past))
+                at = past
+                continue
+            try:
+                records = next(self.batches(at, end, max_rows))
+            except RecordsDropped:  # meanwhile
+                continue
+            at += len(records)
+            if isinstance(records, Block):
+                is_item = pc.equal(records.table.column("kind"), ITEM).to_numpy()
+                yield list(records.records(np.flatnonzero(is_item)))
+            else:
+                yield [record for record in records if record.kind == ITEM]
 
     def count_events(self, start: int, end: int) -> int:
         """How many of [start, end) are not served lists; looks at no more than two places of the log."""
@@ -161,6 +193,16 @@ class Log:
         """
         return compaction.compact(self.tail, self.files, keep_tail)
 
+    def drop(
+        self, upto: int, received_before: int | None = None, most_bytes: int | None = None
+    ) -> list[tuple[int, int]]:
+        """Drop the oldest segments, none that ends behind `upto`; returns their ranges. For good.
+
+        One goes that was received before that time (µs), or while all together are larger than `most_bytes`. Their
+        event_ids stay known, their catalogue rows stay in `items`.
+        """
+        return dropping.drop(self.tail, self.files, upto, received_before, most_bytes)
+
     def find(self, user_id: str, before: int | None = None) -> list[Record]:
         """All records of a user, below the offset `before`: reads all of the log."""
         end = self.head() if before is None else before
@@ -196,6 +238,10 @@ class Log:
         pieces: list[list[Record] | tuple[Segment, int, int]] = []
         with self.tail.transaction("deferred"):
             end = min(end, self.head())
+            if start < (first := min(self.start(), end)):
+                raise RecordsDropped(
+                    f"the records [{start}, {first}) were dropped from {self.directory}, which begins at {self.start()}"
+                )
             at = start
             for segment in self.tail.segments(start, end):
                 if at < segment.start:
@@ -225,10 +271,13 @@ class Log:
             self._segments, self._generation = self.tail.segments(), generation
             self.files.keep({segment.name for segment in self._segments})
             self._erased = ErasedIds(self.tail)
+            self._dropped = DroppedIds(self.files.directory, self.tail.dropped())
         if self._segments and len(known) < len(event_ids):
             known |= self.files.find(self._segments, [event_id for event_id in event_ids if event_id not in known])
         if self._erased is not None and len(known) < len(event_ids):
             known |= self._erased.find([event_id for event_id in event_ids if event_id not in known])
+        if self._dropped is not None and len(known) < len(event_ids):
+            known |= self._dropped.find([event_id for event_id in event_ids if event_id not in known])
         return known
 
     def _counted(self, offset: int) -> int:
@@ -238,5 +287,11 @@ class Log:
                 return segment.counted_before + (offset - segment.start if segment.counted else 0)
             kinds = self.files.kinds(segment, segment.start, offset) if offset > segment.start else {}
             return segment.counted_before + offset - segment.start - kinds.get(LIST, 0)
+        for dropped in self.tail.dropped():
+            if dropped.start <= offset < dropped.end:
+                inside = offset - dropped.start if dropped.counted else 0
+                if inside and dropped.counted != dropped.end - dropped.start:
+                    raise RecordsDropped(f"what lay around offset {offset} was dropped from {self.directory}")
+                return dropped.counted_before + inside
         row = self.tail.con.execute("select counted from records where log_offset = ?", (offset,)).fetchone()
         return int(row[0]) if row else self.tail.head().counted

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 NUMBER_DIGITS = 14  # decimal, of a position that is a row number
+ITEM = "item"  # a row of the catalogue
 LIST = "list"  # a served list: kept, never asked a micro-batch for
 FORGET = "forget"  # a person is to be forgotten: payload {user: a digest, salt, key: their key in the live state or -1}
 ERASED = "erased"  # what was a record of theirs; payload {item_id: only if nothing named it before, new_user: likewise}

@@ -60,6 +60,11 @@ class Written(NamedTuple):
     ids: IdIndex
 
 
+def new_name() -> str:
+    """Of files that no others have."""
+    return uuid.uuid4().hex
+
+
 def parquet_path(directory: Path, name: str) -> Path:
     """Where the records of a segment are."""
     return directory / f"{name}.parquet"
@@ -68,6 +73,11 @@ def parquet_path(directory: Path, name: str) -> Path:
 def ids_path(directory: Path, name: str) -> Path:
     """Where the index of its event_ids is."""
     return directory / f"{name}.hashes"
+
+
+def items_path(directory: Path, name: str) -> Path:
+    """Where the catalogue rows of dropped segments are, in a Parquet file of SCHEMA and their offsets."""
+    return directory / f"{name}.items"
 
 
 def tables(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.Table]:
@@ -90,7 +100,7 @@ def table_of(columns: Mapping[str, Any], rows: int) -> pa.Table:
 def write(directory: Path, tables: Iterable[pa.Table]) -> Written:
     """Write tables of SCHEMA and their index, both synced; holds one of them in memory."""
     directory.mkdir(parents=True, exist_ok=True)
-    name = uuid.uuid4().hex
+    name = new_name()
     path = parquet_path(directory, name)
     counted, parts = 0, []
     try:
@@ -129,11 +139,16 @@ def delete(directory: Path, name: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def delete_orphans(directory: Path, names: set[str]) -> list[str]:
-    """Remove the files of all segments but these, left by a kill, and return their names. No writer may be at work."""
-    orphans = sorted({path.stem for path in directory.glob("*.*")} - names)
+def delete_orphans(directory: Path, names: set[str], dropped: set[str]) -> list[str]:
+    """Remove the files of all segments but these, left by a kill, and return their names. No writer may be at work.
+
+    Of those that were dropped the records go, in whole.
+    """
+    orphans = sorted({path.stem for path in directory.glob("*.*")} - names - dropped)
     for name in orphans:
         delete(directory, name)
+    for name in dropped:
+        parquet_path(directory, name).unlink(missing_ok=True)
     return orphans
 
 
@@ -222,6 +237,12 @@ class SegmentReader:
         """How many records of each kind the offsets [start, end) hold."""
         counts = self._table(segment, start, end, ["kind"]).column(0).value_counts()
         return {str(count["values"]): int(count["counts"].as_py()) for count in counts}
+
+    def received_until(self, segment: Segment) -> int:
+        """The latest received_at, in µs, of its records."""
+        metadata, place = self._file(segment).metadata, SCHEMA.get_field_index("received_at")
+        groups = (metadata.row_group(group).column(place) for group in range(metadata.num_row_groups))
+        return max(int(group.statistics.max) for group in groups)
 
     def find(self, segments: Sequence[Segment], event_ids: Sequence[str]) -> dict[str, int]:
         """The offsets of those of these event_ids that the segments have."""

@@ -16,7 +16,7 @@ from rec_assets import durable
 from rec_assets.durable import NewerFormat
 from rec_assets.log.record import Record
 
-FORMAT_VERSION = 2  # since segments may hold typed columns
+FORMAT_VERSION = 3  # 2: segments may hold typed columns; 3: the oldest may have been dropped
 BUSY_SECONDS = 30.0
 KNOWN_IDS = 1024  # looked up with one statement
 SCHEMA = (
@@ -33,6 +33,10 @@ SCHEMA = (
          first integer primary key, past integer not null, counted_before integer not null, counted integer not null,
          name text not null, bytes integer not null, sha256 text not null)""",
     "create table if not exists positions (source text primary key, position text not null) without rowid",
+    # What segments were before they were dropped, neighbours put together: `name` has the hashes of their event_ids.
+    """create table if not exists dropped (
+         first integer primary key, past integer not null, counted_before integer not null, counted integer not null,
+         name text not null, bytes integer not null, sha256 text not null)""",
 )
 RECORD = "log_offset, kind, source, source_position, received_at, event_id, payload"
 STORED = "kind, source, source_position, received_at, event_id, user_id, payload"  # a row of a segment
@@ -45,6 +49,10 @@ class NoLog(FileNotFoundError):
 
 class DamagedLog(ValueError):
     """The log lacks records that it should have."""
+
+
+class RecordsDropped(ValueError):
+    """These records were dropped, as the settings of retention ask for."""
 
 
 class Head(NamedTuple):
@@ -111,6 +119,7 @@ class Tail:
                 f"the log {self.path} has format {version}, this version reads up to {FORMAT_VERSION}: use a newer one"
             )
         if version < FORMAT_VERSION:  # all that it holds can be read, but not by an older program from now on
+            self.con.execute(SCHEMA[-1])
             self.con.execute("update meta set value = ? where key = 'format_version'", (str(FORMAT_VERSION),))
 
     @contextlib.contextmanager
@@ -170,6 +179,14 @@ class Tail:
         """The segments that overlap [start, end), in order."""
         query = "select * from segments where past > ? and first < ? order by first"
         return list(map(Segment._make, self.con.execute(query, (start, end)).fetchall()))
+
+    def dropped(self) -> list[Segment]:
+        """What was dropped, in order from offset 0 on; nothing is left of it but a hash per event_id and its items."""
+        return list(map(Segment._make, self.con.execute("select * from dropped order by first").fetchall()))
+
+    def start(self) -> int:
+        """The offset of the oldest record that was not dropped."""
+        return int(self.con.execute("select coalesce(max(past), 0) from dropped").fetchone()[0])
 
     def add_segment(self, segment: Segment) -> None:
         """Make a segment part of the log."""

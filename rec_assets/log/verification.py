@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 
 from rec_assets import durable
+from rec_assets.log.dropped_ids import open_index
 from rec_assets.log.ids import hashes
 from rec_assets.log.record import LIST
-from rec_assets.log.segments import SegmentReader, ids_path, parquet_path
+from rec_assets.log.segments import SegmentReader, ids_path, items_path, parquet_path
 from rec_assets.log.tail import Segment, Tail
 
 
 def stat(tail: Tail, files: SegmentReader) -> dict[str, Any]:
     """Ids, offsets, rows and bytes."""
     with tail.transaction("deferred"):
-        head, listed = tail.head(), tail.segments()
+        head, listed, dropped = tail.head(), tail.segments(), tail.dropped()
         first, last = tail.con.execute("select min(log_offset), max(received_at) from records").fetchone()
         rows = tail.con.execute("select count(*) from records").fetchone()[0]
         sources = tail.con.execute("select count(*) from positions").fetchone()[0]
@@ -28,12 +29,20 @@ def stat(tail: Tail, files: SegmentReader) -> dict[str, Any]:
     return {
         "log_id": tail.meta["log_id"],
         "format_version": int(tail.meta["format_version"]),
+        "start": dropped[-1].end if dropped else 0,
         "head": head.head,
         "events": head.counted,
         "lists": head.head - head.counted,
         "segments": len(listed),
         "segment_rows": sum(segment.end - segment.start for segment in listed),
         "segment_bytes": sum(path.stat().st_size for path in names),
+        "dropped_bytes": sum(each.size for each in dropped),
+        "dropped_kept_bytes": sum(
+            path.stat().st_size
+            for each in dropped
+            for path in (ids_path(files.directory, each.name), items_path(files.directory, each.name))
+            if path.exists()
+        ),
         "tail_rows": rows,
         "tail_start": first,
         "tail_bytes": tail.path.stat().st_size,
@@ -64,7 +73,16 @@ def _verify(tail: Tail, files: SegmentReader) -> list[str]:
         rows = tail.con.execute(
             "select log_offset, counted, kind, event_id from records order by log_offset"
         ).fetchall()
+        dropped = tail.dropped()
     expected = counted = 0
+    for each in dropped:
+        if (each.start, each.counted_before) != (expected, counted):
+            problems.append(f"what was dropped from {expected} on goes on at {each.start}")
+        expected, counted = each.end, each.counted_before + each.counted
+        try:
+            open_index(files.directory, each)
+        except (OSError, ValueError) as error:
+            problems.append(f"of the dropped [{each.start}, {each.end}) the event_ids cannot be read: {error}")
     place, event_ids = 0, []
     for segment in [*listed, None]:
         upto = segment.start if segment else head.head

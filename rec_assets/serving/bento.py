@@ -42,7 +42,7 @@ def pack(settings: Settings, directory: Path) -> str:
     (directory / CHECKPOINTS).mkdir(parents=True)
     shutil.copytree(registry.directory / pointer.id, directory / CHECKPOINTS / pointer.id)
     durable.replace(directory / CHECKPOINTS / "promoted.json", (registry.directory / "promoted.json").read_bytes())
-    _, state = checkpoints.load(registry, pointer.id, settings.kinds)
+    _, state = checkpoints.load(registry, pointer.id, settings.kinds, log.start())
     for records in log.batches(state.offset, pointer.watermark, READ_ROWS):
         live.update(state, parse(records, state.kinds), records[-1].offset + 1)
     (directory / STATE).mkdir()

@@ -12,7 +12,7 @@ from rec_assets.events import parse
 from rec_assets.features import state as live
 from rec_assets.features import storage
 from rec_assets.features.state import LiveState
-from rec_assets.log import Log
+from rec_assets.log import Log, RecordsDropped
 from rec_assets.registry import CorruptCheckpoint, NewerFormat, NoCheckpoint, Promoted, Registry
 from rec_assets.serving.catalogue import Catalogue
 from rec_assets.serving.clock import LogClock
@@ -23,7 +23,7 @@ from rec_assets.training.model import Model
 
 READ_ROWS = 20_000  # records read at once
 STATE, CATALOGUE, CHECKPOINTS = "state", "catalogue.parquet", "checkpoints"  # what a bento's model holds
-UNUSABLE = (CorruptCheckpoint, NewerFormat, NoCheckpoint, OSError, KeyError, msgspec.DecodeError)
+UNUSABLE = (CorruptCheckpoint, NewerFormat, NoCheckpoint, RecordsDropped, OSError, KeyError, msgspec.DecodeError)
 logger = logging.getLogger(__name__)
 
 
@@ -72,21 +72,21 @@ def load(
 ) -> Served:
     """A checkpoint with its live state, which is yet to read on. Raises one of UNUSABLE.
 
-    Beside another log than the one it was learnt from it keeps its state and takes that log in from offset 0.
+    Beside another log than the one it was learnt from it keeps its state and takes that log in from its start.
     """
     manifest = registry.manifest(checkpoint_id)
-    model, state = checkpoints.load(registry, checkpoint_id, settings.kinds)
+    same = manifest.log_id == log.log_id
+    model, state = checkpoints.load(registry, checkpoint_id, settings.kinds, log.start() if same else 0)
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)
     catalogue = Catalogue(state.items)
     if packed is not None:
         catalogue.read(pq.read_table(packed / CATALOGUE))
     model.content = state.content
-    same = manifest.log_id == log.log_id
     if same:
         read_catalogue(catalogue, log, state.offset, settings)
     else:
-        state.offset = 0
+        state.offset = log.start()
     return Served(
         state,
         catalogue,
@@ -103,7 +103,6 @@ def load(
 
 def read_catalogue(catalogue: Catalogue, log: Log, end: int, settings: Settings) -> None:
     """Take in the catalogue rows before `end`: the live state keeps what items are about, not what they are called."""
-    for records in log.batches(0, end, READ_ROWS):
-        rows = [record for record in records if record.kind == "item"]
-        if rows:
-            catalogue.take(parse(rows, settings.kinds).items)
+    for records in log.items(end, READ_ROWS):
+        if records:
+            catalogue.take(parse(records, settings.kinds).items)

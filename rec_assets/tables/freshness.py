@@ -73,7 +73,7 @@ def measure(
         reached = {stage: warehouse.since_1970(at) for stage, at in moments.items() if at is not None}
         reached |= {"served": served} if served is not None else {}
         new = {stage: at for stage, at in reached.items() if (line.start, stage) not in had}
-        if new:
+        if new and line.start >= log.start():
             _enter(con, log, line.start, line.end, new)
             rows += len(new)
     return rows

@@ -57,15 +57,19 @@ def save(
     )  # fmt: skip
 
 
-def load(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind]) -> tuple[Model, LiveState]:
+def load(
+    registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind], log_start: int = 0
+) -> tuple[Model, LiveState]:
     """A checkpoint's model, and a live state at or before its watermark: the caller reads on from the log.
 
-    `kinds` is the vocabulary of now: what it says anew goes for the events to come.
+    `kinds` is the vocabulary of now: what it says anew goes for the events to come. Where the log no longer has what
+    came after the state, as it begins at `log_start`, it is the oldest kept state that can be read on from: keys and
+    counts go by the log, whatever the weights know.
 
     Raises NoCheckpoint, CorruptCheckpoint or NewerFormat.
     """
     model = load_model(registry, checkpoint_id)
-    state = load_state(registry, carrier_of(registry, checkpoint_id), kinds)
+    state = load_state(registry, _covered(registry, carrier_of(registry, checkpoint_id), log_start), kinds)
     model.content = state.content
     return model, state
 
@@ -96,6 +100,16 @@ def load_state(registry: Registry, carrier: str, kinds: Mapping[str, Kind]) -> L
 def carrier_of(registry: Registry, checkpoint_id: str) -> str:
     """The checkpoint whose live state this one builds on, itself maybe."""
     return registry.manifest(checkpoint_id).state or checkpoint_id
+
+
+def _covered(registry: Registry, carrier: str, log_start: int) -> str:
+    """This carrier, or the oldest of the same log from which the log can be read on."""
+    own = registry.manifest(carrier)
+    for each in registry.list() if own.end < log_start else ():
+        found = each.manifest
+        if found is not None and found.state is None and found.log_id == own.log_id and found.end >= log_start:
+            return found.id
+    return carrier
 
 
 def config_of(checkpoint: Checkpoint) -> TrainConfig:

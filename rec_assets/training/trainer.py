@@ -65,9 +65,10 @@ class Trainer:
         registry = Registry(settings.checkpoints_dir)
         trainer = cls(settings, Log.open(settings.log_dir), registry, live.init(settings.train, settings.kinds))
         if (promoted := registry.promoted()) is not None:
-            trainer.model, trainer.state = checkpoint.load(registry, promoted, settings.kinds)
+            start = trainer.log.start() if registry.manifest(promoted).log_id == trainer.log.log_id else 0
+            trainer.model, trainer.state = checkpoint.load(registry, promoted, settings.kinds, start)
             trainer.checkpoint_id = promoted
-            trainer.catch_up(registry.manifest(promoted).watermark)
+            trainer.catch_up(max(registry.manifest(promoted).watermark, trainer.state.offset))
             trainer.reference = load_reference(registry, promoted, trainer.state)
             trainer.shadow = Shadow.of(registry.manifest(promoted).extra)
             trainer.usual = Usual.of(registry.manifest(promoted).extra)

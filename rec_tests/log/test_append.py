@@ -84,9 +84,9 @@ def test_it_is_the_same_log_when_opened_again(tmp_path):
 def test_a_newer_format_is_refused(tmp_path):
     Log.open(tmp_path).close()
     with sqlite3.connect(tmp_path / "tail.sqlite") as con:
-        con.execute("update meta set value = '3' where key = 'format_version'")
+        con.execute("update meta set value = '4' where key = 'format_version'")
     con.close()
-    with pytest.raises(NewerFormat, match="has format 3, this version reads up to 2"):
+    with pytest.raises(NewerFormat, match="has format 4, this version reads up to 3"):
         Log.open(tmp_path)
 
 

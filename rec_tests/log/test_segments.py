@@ -106,7 +106,7 @@ def test_what_a_kill_leaves_is_cleaned_up(log, monkeypatch):
     log.append(drafts(0, 30), "s")
     segments.write(log.files.directory, [])  # killed before the transaction
     (log.files.directory / "0123.hashes").write_bytes(b"half")
-    monkeypatch.setattr(compaction, "_delete_rows", lambda tail: None)  # killed right after it
+    monkeypatch.setattr(compaction, "delete_rows", lambda tail: None)  # killed right after it
     log.compact(10)
     monkeypatch.undo()
     assert log.stat()["tail_rows"] == 30
