@@ -7,7 +7,7 @@ checkpoint: its live state is as of an offset of its own, from which it is read 
 import time
 from typing import NamedTuple
 
-from rec_assets.log import Log
+from rec_assets.log import Log, forget_jobs
 from rec_assets.registry import Registry
 from rec_assets.settings import Settings
 from rec_assets.tables import status
@@ -30,6 +30,8 @@ def needed(settings: Settings, log: Log) -> Needed:
         return Needed(0, "no checkpoint of this log is promoted yet")
     if last is None or last.log_id != log.log_id:
         return Needed(0, f"{settings.status_path} does not say yet how far the tables are")
+    if forget_jobs.waiting(log):
+        return Needed(0, "a user is being forgotten; `rec forget` finishes it")
     bounds = [Needed(last.end, "the tables end there")]
     readable = {row.id: row.manifest for row in registry.list() if row.manifest is not None}
     # What a pin alone keeps is there to compare with, and is not loaded with its live state.

@@ -164,3 +164,38 @@ def test_a_topic_of_which_nothing_is_accepted_says_so_and_its_messages_are_kept(
     with pytest.raises(SourceError, match=r"none of its 100 rows"):
         Topic("strange", source(cluster, "strange")).collect(log)
     assert log.head() == 103
+
+
+@pytest.mark.slow
+def test_who_follows_a_topic_of_which_nothing_is_accepted_ends_and_the_next_one_goes_on(cluster, tmp_path, log):
+    """Each follower says so and ends, as often as it is started; the one that has no more to read waits for more.
+
+    The mock lets a new member of a group wait for nearly the session's length after the last one has left; a broker
+    does not.
+    """
+    for partition in range(3):
+        send(cluster[0], "all-bad", [b"%d" % n for n in range(150)], partition)
+    topic = source(cluster, "all-bad", group="bad", options=SOON)
+    ends, told = [], threading.Event()
+
+    def run():
+        with Log.open(tmp_path / "log") as log:
+            while not told.is_set():
+                try:
+                    Topic("shop", topic).follow(log, told.wait)
+                    ends.append("told to")
+                except SourceError as error:
+                    ends.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(log, 450, seconds=60)
+    send(cluster[0], "all-bad", [event("good")], partition=1)
+    wait_for(log, 451, seconds=60)
+    told.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert ends[-1] == "told to" and 1 <= len(ends) - 1 <= 3
+    assert all("none of its" in each for each in ends[:-1])
+    assert [log.position(f"kafka:shop/all-bad/{n}") for n in range(3)] == ["150", "151", "150"]
+    assert log.verify() == []
