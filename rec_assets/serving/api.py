@@ -1,6 +1,6 @@
 """Every address of the API in one table: routes, scopes and the OpenAPI document are made from it."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from rec_assets.serving import messages
 from rec_assets.serving.keys import Scope
@@ -55,7 +55,7 @@ OPERATIONS = (
     Operation(
         "POST", "/feedback", "feedback", "feedback",
         "Something happened: one event or a list of at most 1,000, on the disk when this is answered",
-        takes=messages.Event | list[messages.Event], gives=messages.Stored,
+        takes=messages.Event | Annotated[list[messages.Event], messages.Rows], gives=messages.Stored,
         example={"user_id": "42", "item_id": "50", "event": "click"},
     ),
     Operation(
@@ -65,7 +65,7 @@ OPERATIONS = (
     Operation(
         "POST", "/items", "upsert", "admin",
         "Add or change one item or a list of at most 1,000; the next list knows it",
-        takes=messages.ItemRow | list[messages.ItemRow], gives=messages.Stored,
+        takes=messages.ItemRow | Annotated[list[messages.ItemRow], messages.Rows], gives=messages.Stored,
         example={"item_id": "50", "title": "Star Wars (1977)", "categories": ["Action"], "price": 9.99},
     ),
     Operation("GET", "/items/{item_id}", "item", "read", "An item", gives=messages.Shown),
@@ -79,7 +79,7 @@ OPERATIONS = (
     Operation(
         "POST", "/users", "describe", "admin",
         "What is said of one user or a list of at most 1,000, in place of what was said before",
-        takes=messages.UserRow | list[messages.UserRow], gives=messages.Stored,
+        takes=messages.UserRow | Annotated[list[messages.UserRow], messages.Rows], gives=messages.Stored,
         example={"user_id": "42", "country": "NL", "segment": "student"},
     ),
     Operation(

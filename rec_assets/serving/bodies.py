@@ -1,6 +1,6 @@
 """Reading a request's body, and the refusal of one that says something wrong: a 4xx whose message names the field."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,11 +26,16 @@ T = TypeVar("T")
 
 
 class Refused(Exception):
-    """A request that gets a 4xx or 5xx: what is wrong, the field, and its place in a list of events."""
+    """A request that gets a 4xx or 5xx: what is wrong, the field, and its place in a list of events.
 
-    def __init__(self, status: int, message: str, field: str | None = None, index: int | None = None) -> None:
+    `allow`: the methods that a 405 tells of.
+    """
+
+    def __init__(
+        self, status: int, message: str, field: str | None = None, index: int | None = None, allow: Iterable[str] = ()
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.field, self.index = status, message, field, index
+        self.status, self.message, self.field, self.index, self.allow = status, message, field, index, allow
 
     def answer(self) -> Response:
         """The JSON of the refusal."""
@@ -38,6 +43,8 @@ class Refused(Exception):
         headers = {"Retry-After": "1"} if self.status in (429, 503) else None
         if self.status == 401:
             headers = {"WWW-Authenticate": "Bearer"}
+        if self.allow:
+            headers = {"Allow": ", ".join(sorted(self.allow))}
         return Response(msgspec.json.encode(failure), self.status, headers, "application/json")
 
 
@@ -127,6 +134,7 @@ def split_list(body: bytes, what: str = "event") -> list[bytes]:
     Refused with 400 for what is no JSON, 422 for an empty list, 413 for more than IDS_LIMIT elements.
     """
     try:
+        body.decode()  # all of it: what nobody looks at is kept too
         if body.lstrip()[:1] != b"[":
             return [bytes(_raw.decode(body))]
         elements = [bytes(raw) for raw in _raw_list.decode(body)]

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 BODY_BYTES = 4 << 20  # 1,000 events of 4 KiB
 IDS_LIMIT = 1_000
+Rows = Meta(min_length=1, max_length=IDS_LIMIT)  # of a body that is a list
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Ids = Annotated[list[Id], Meta(max_length=IDS_LIMIT)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -199,7 +200,7 @@ class Event(msgspec.Struct):
     value: float | None = None
     occurred_at: Annotated[str | float | None, Meta(description="ISO 8601 or seconds since 1970; default now.")] = None
     request_id: Annotated[Id | None, Meta(description="The list that caused it.")] = None
-    context: dict[str, Any] | None = None
+    context: Annotated[Any, Meta(description="Whatever else is known: device, page, position, …")] = None
 
 
 class ItemRow(msgspec.Struct):

@@ -19,6 +19,7 @@ FAILURES = {
     "429": "Too many requests; Retry-After says when to try again.",
     "503": "This worker is not ready, or the log cannot be written.",
 }
+WHO = {"user_id": "string", "history_item_ids": "array"}  # null is as good as nothing
 REFERENCE = "#/components/schemas/{name}"
 
 
@@ -29,7 +30,9 @@ def document() -> bytes:
     types += [messages.Failure]
     _, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
     for kind in (messages.Recommend, messages.Rank, messages.Explain):  # one or the other
-        components[kind.__name__]["oneOf"] = [{"required": ["user_id"]}, {"required": ["history_item_ids"]}]
+        components[kind.__name__]["oneOf"] = [
+            {"required": [name], "properties": {name: {"type": told}}} for name, told in WHO.items()
+        ]
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)

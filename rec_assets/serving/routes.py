@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -258,8 +259,11 @@ async def document(_: Request) -> Response:
 async def nothing(request: Request) -> Response:
     """Whatever no route takes, so that BentoML's own pages for its APIs do not answer for ours."""
     path = request.url.path
-    if any(route.path_regex.match(path) for route in request.app.routes[:-1] if isinstance(route, Route)):
-        raise Refused(405, "this address takes another method")
+    routes = [route for route in request.app.routes[:-1] if isinstance(route, Route) and route.path_regex.match(path)]
+    if routes:
+        raise Refused(
+            405, "this address takes another method", allow={*chain(*(each.methods or () for each in routes))}
+        )
     raise Refused(404, "there is nothing at this address; /openapi.json tells what there is")
 
 

@@ -43,7 +43,14 @@ def test_events_are_kept_as_they_were_sent():
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"", 400), (b"[" * 100_000, 400), (b"[1,", 400), (b"[]", 422), (b"[%s]" % (b"1," * IDS_LIMIT + b"1"), 413)],
+    [
+        (b"", 400),
+        (b'{"item_id": "a", "odd\xb7": 1}', 400),
+        (b"[" * 100_000, 400),
+        (b"[1,", 400),
+        (b"[]", 422),
+        (b"[%s]" % (b"1," * IDS_LIMIT + b"1"), 413),
+    ],
 )
 def test_what_holds_no_events_is_refused(body, status):
     with pytest.raises(Refused) as refused:

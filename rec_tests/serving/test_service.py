@@ -114,6 +114,7 @@ def test_other_addresses_and_methods(served):
     assert served.http.get("/nowhere").json()["error"]["message"]
     assert served.http.get("/recommend").status_code == 405
     assert served.http.put("/feedback").status_code == 405
+    assert served.http.put("/items").headers["Allow"] == "GET, HEAD, POST"
     assert served.http.get("/users", params={"k": "many"}).json()["error"]["field"] == "k"
     for path in ("/healthz", "/livez", "/readyz", "/", "/hello"):
         assert served.http.get(path).status_code == 200
