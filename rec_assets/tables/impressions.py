@@ -1,6 +1,7 @@
 """Served lists joined with what was done about them, by request_id."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,16 @@ from rec_assets.log import LIST, Record
 from rec_assets.log.block import Block
 from rec_assets.tables import warehouse
 
-WINDOW_SECONDS = 86_400.0  # what is done about a list later than this is not its doing
+WINDOW = timedelta(days=1)  # what is done about a list later than this is not its doing
+CLOCKS = timedelta(minutes=1)  # feedback may be stamped so much earlier than its list
 JUDGE = Path(__file__).with_suffix(".sql").read_text()
+TIMES = """
+select min(told_at), max(told_at) from (
+  select served_at as told_at from impressions where list_offset >= $start and list_offset < $end
+  union all
+  select received_at from interactions where log_offset >= $start and log_offset < $end and request_id is not null
+)
+"""
 ROWS = pa.schema(
     [
         ("list_offset", pa.int64()), ("request_id", pa.string()), ("user_id", pa.string()),
@@ -80,8 +89,15 @@ def lists(records: Sequence[Record]) -> Iterable[Record]:
 
 
 def judge(con: duckdb.DuckDBPyConnection, start: int, end: int) -> None:
-    """Say of every impression that [start, end) served or answered what was done about it."""
-    con.execute(JUDGE, {"start": start, "end": end, "window": WINDOW_SECONDS})
+    """Say of every impression that [start, end) served or answered what was done about it.
+
+    Looks at lists and feedback within the window of theirs alone, so the cost does not grow with the tables.
+    """
+    bounds = {"start": start, "end": end}
+    [(first, last)] = con.execute(TIMES, bounds).fetchall()
+    if first is not None:
+        reach = {"earliest": first - WINDOW - CLOCKS, "latest": last + WINDOW + CLOCKS}
+        con.execute(JUDGE, {**bounds, **reach, "window": WINDOW, "clocks": CLOCKS})
 
 
 def outcomes(con: duckdb.DuckDBPyConnection, start: int, end: int) -> dict[str, int]:

@@ -1,5 +1,6 @@
 -- Grain: one row per item of a served list. What was done about the lists that this range served or answered; feedback
--- that comes later, or before its list, judges the list anew.
+-- that comes later, or before its list, judges the list anew. $earliest and $latest hold all of these lists and what was
+-- done about them, so that the rest of the tables is not read.
 with asked as (
   select request_id from impressions where list_offset >= $start and list_offset < $end
   union
@@ -8,6 +9,7 @@ with asked as (
 
 shown as (
   select list_offset, request_id, item_id, position, served_at from impressions semi join asked using (request_id)
+  where served_at >= $earliest and served_at <= $latest
 ),
 
 done as (
@@ -16,9 +18,8 @@ done as (
     max(weight) as most, min(weight) as least
   from shown join interactions using (request_id, item_id)
   where
-    received_at >= (select min(served_at) from shown) - interval 1 minute
-    and received_at <= served_at + $window * interval 1 second
-    and received_at >= served_at - interval 1 minute
+    received_at >= $earliest - $clocks and received_at <= $latest + $window
+    and received_at >= served_at - $clocks and received_at <= served_at + $window
   group by shown.list_offset, shown.item_id
 ),
 

@@ -17,7 +17,8 @@ from confluent_kafka import Producer
 from rec_assets.settings import Settings
 from rec_assets.sources import configured
 
-KILLS, STEPS, STEP_ROWS = 3, 8, 200
+KILLS = int(os.environ.get("REC_KILLS", "3"))  # of each kind of source; bench/ingest.py asks for more
+STEPS, STEP_ROWS = 8, 200
 FOLLOW = """
 import time
 from rec_assets.log import Log

@@ -1,8 +1,10 @@
 """What was shown, where, and what was done about it, whichever of list and feedback comes first."""
 
+from datetime import timedelta
+
 import pytest
 
-from rec_assets.tables import impressions
+from rec_assets.tables import erasure, impressions, warehouse
 from rec_tests.tables.conftest import event, rows
 
 
@@ -50,7 +52,7 @@ def test_later_feedback_judges_anew_and_too_late_does_not(con, add, write, monke
     add(event(3, request_id="r"))
     write(2, 3)
     assert outcomes(con) == {("r", "i1"): "skipped", ("r", "i2"): "acted", ("r", "i3"): "acted"}
-    monkeypatch.setattr(impressions, "WINDOW_SECONDS", 0.5)
+    monkeypatch.setattr(impressions, "WINDOW", timedelta(seconds=0.5))
     add(event(4, request_id="r"))
     write(3, 4)
     assert set(outcomes(con).values()) == {"no answer"}
@@ -60,3 +62,17 @@ def test_a_list_that_cannot_be_read_is_passed_over(con, add, write):
     add(("list", {"request_id": "r"}), event(1))
     write(0, 2)
     assert rows(con, "impressions") == []
+
+
+def test_a_forgotten_users_lists_leave_and_those_of_others_stay(tmp_path, add, write):
+    lists = [served("r", "i1", "i2"), served("s", "i1"), served("t", "i3")]
+    lists[1][1]["user_id"] = "v"
+    add(*lists[:2], event(1, request_id="r"), event(2, user_id="v", request_id="s"), lists[2])
+    path = tmp_path / "w.duckdb"
+    with warehouse.connect(path) as con:
+        write(0, 5, con=con)
+        assert len(rows(con, "impressions")) == 4
+    found = erasure.forget(path, "u", 4, [0, 2], {})  # asked for before the last list
+    assert (found["impressions"], found["interactions"]) == (2, 1)
+    with warehouse.connect(path) as con:
+        assert set(rows(con, "impressions", "user_id, request_id")) == {("u", "t"), ("v", "s")}
