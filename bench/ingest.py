@@ -1,20 +1,30 @@
-"""What bringing events in costs: bulk files, micro-batches in small and large tables, the feedback endpoint."""
+"""What bringing events in costs: bulk files, micro-batches in small and large tables, the feedback endpoint; kills."""
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import multiprocessing
 import os
+import random
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent import futures
+from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import duckdb
+import httpx
 from bars import at_least, at_most, write
 from rich.console import Console
 
@@ -33,6 +43,8 @@ BATCH, BATCHES = 2_000, 15
 RATE = 5  # events/s of the stream in the tables, so that both have the same number of rows in a rule's window
 BEGAN = 1_700_000_000
 CLIENTS = 50
+PARTS = ["bulk", "micro", "feedback", "kills"]
+KILLS = Path(__file__).parents[1] / "rec_tests" / "sources" / "test_kills.py"
 ALONE = """
 create table alone as
 select * exclude copy from (
@@ -118,8 +130,10 @@ def micro_batches(rows: int) -> dict[str, float]:
             start = number * BATCH
             drafts = []
             for n in range(start, start + BATCH):
-                event = {"user_id": f"u{n * 7919 % 50_000}", "item_id": f"i{n * 104_729 % 20_000}", "event": "click"}
-                event["occurred_at"] = BEGAN + n / RATE
+                event = {
+                    "user_id": f"u{n * 7919 % 50_000}", "item_id": f"i{n * 104_729 % 20_000}", "event": "click",
+                    "occurred_at": BEGAN + n / RATE,
+                }  # fmt: skip
                 drafts.append(Draft("event", json.dumps(event).encode(), f"new{n}"))
             log.append(drafts, "bench")
             began, used = time.perf_counter(), time.process_time()
@@ -180,16 +194,73 @@ def feedback(seconds: float) -> dict[str, float]:
     return {"empty_per_s": empty, "posts_per_s": single, "events_per_s": 100 * batched}
 
 
+def source_kills(each: int) -> dict[str, int]:
+    """The slow test of kills, with so many of each kind of source; how many tests there were and failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        options = ["-q", "-m", "slow", "-o", "timeout=1800", f"--junitxml={report}", str(KILLS)]
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *options], env=os.environ | {"REC_KILLS": str(each)}, check=False
+        )
+        found = ElementTree.parse(report).getroot().find("testsuite")
+    assert found is not None
+    counts = {name: int(found.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    return counts | {"kills": each * (counts["tests"] - counts["skipped"])}
+
+
+def feedback_kills(kills: int) -> dict[str, int]:
+    """Kill the service under CLIENTS clients again and again; what was acknowledged and is not in the log once."""
+    instants, acknowledged = random.Random(1), list[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder))
+        for number in range(kills):
+            port, _ = find_free(settings.host, settings.service_port)
+            with Path(folder, "service.txt").open("wb") as output:
+                service = subprocess.Popen(
+                    serve.command(settings.host, port), env=serve.environment(settings, 1), stdout=output, stderr=output
+                )
+            while not answers(f"http://{settings.host}:{port}/livez"):
+                assert service.poll() is None
+                time.sleep(0.1)
+            threading.Timer(instants.uniform(0.2, 1.0), service.kill).start()
+            with futures.ThreadPoolExecutor(CLIENTS) as pool:
+                sent = pool.map(
+                    partial(post_until_killed, f"http://{settings.host}:{port}/feedback", number), range(CLIENTS)
+                )
+                acknowledged += itertools.chain.from_iterable(sent)
+            service.wait()
+        with Log.open(settings.log_dir) as log:
+            kept = Counter(record.event_id for record in log.read(0, log.head()))
+            problems = len(log.verify())
+    lost = sum(kept[event_id] != 1 for event_id in acknowledged)
+    return {"kills": kills, "acknowledged": len(acknowledged), "lost": lost + problems}
+
+
+def post_until_killed(url: str, number: int, client: int) -> list[str]:
+    """The event_ids that were acknowledged to one client."""
+    acknowledged = []
+    with httpx.Client(timeout=10) as http, contextlib.suppress(httpx.HTTPError):
+        for n in itertools.count():
+            event_id = f"{number}-{client}-{n}"
+            event = {"event_id": event_id, "user_id": f"u{client}", "item_id": "i", "event": "click"}
+            if http.post(url, json=event).status_code == 200:
+                acknowledged.append(event_id)
+    return acknowledged
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="of the bulk file")
     parser.add_argument("--large", type=int, default=10_000_000, help="rows of the large table")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each kind of post")
     parser.add_argument("--data-set", default="movielens-1m")
-    parser.add_argument("--part", action="append", choices=("bulk", "micro", "feedback"), help="only this, may repeat")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this, may repeat")
+    parser.add_argument("--kills", type=int, default=15, help="of each kind of source")
+    parser.add_argument("--service-kills", type=int, default=20)
     arguments = parser.parse_args()
-    parts = arguments.part or ["bulk", "micro", "feedback"]
-    console, bars, figures = Console(), [], {"load_before": os.getloadavg()[0]}
+    parts = arguments.part or PARTS
+    console, bars = Console(), []
+    figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     if "bulk" in parts:
         folder = datasets.fetch(arguments.data_set, Settings().data / "datasets", console)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bench-") as work:
@@ -213,6 +284,14 @@ def main() -> None:
         least = min(1_000, 0.5 * found["empty_per_s"])
         bars.append(at_least("durable posts", found["posts_per_s"], round(least), "/s"))
         bars.append(at_least("events in posts of 100", found["events_per_s"], 10_000, "/s"))
+    if "kills" in parts:
+        console.print(f"{arguments.kills} kills of each kind of source, {arguments.service_kills} of the service")
+        figures["source_kills"] = killed = source_kills(arguments.kills)
+        figures["feedback_kills"] = posted = feedback_kills(arguments.service_kills)
+        bars.append(at_least("kills of sources", killed["kills"], 100))
+        bars.append(at_most("kinds of source with rows lost or twice", killed["failures"] + killed["errors"], 0))
+        bars.append(at_least("kills of the service", posted["kills"], 20))
+        bars.append(at_most("acknowledged events lost or twice", posted["lost"], 0))
     write("ingest", bars, **figures)
 
 
