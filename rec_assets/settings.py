@@ -90,6 +90,8 @@ class TrainConfig:
     ranker_passes: int = 6
     # online learning
     tested_events: int = 128  # at most so many events of a micro-batch are scored before it is learnt from
+    replay_share: float = 0.5  # of what an update learns, below 1: earlier events, against forgetting
+    replay_half_life_days: float = 0.0  # after which an event is half as likely to be kept for replay; 0: never
     gate_events: int = 1_000
     drift_rate: float = 1.0  # times the update rates, for drift_batches micro-batches after the loss has turned
     drift_batches: int = 10

@@ -160,7 +160,9 @@ def batch(
     if line is not None:
         ranks, shown = ranked(candidates, line.score(candidates))
         outcome.note(LINEAR, np.where(unknown, np.inf, ranks), shown, counts)
-        line.learn(candidates, arrays.user[index], np.random.default_rng((state.config.seed, start)))
+        line.learn(
+            candidates, arrays.user[index], arrays.time[index], np.random.default_rng((state.config.seed, start))
+        )
     outcome.score_seconds.append(done.seconds["test"])
     outcome.update_seconds.append(done.seconds["train"])
 

@@ -64,17 +64,22 @@ def runs(excluded: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 
 def learn_encoder(model: Model, fresh: Stretches, passes: int, rng: np.random.Generator, times: float = 1.0) -> float:
-    """Learn a batch's stretches `passes` times, each time mixed with about as many replayed targets, at `times` the
-    update rate. Loss of the first pass.
+    """Learn a batch's stretches `passes` times, each time mixed with others that are replayed, at `times` the update
+    rate. Loss of the first pass.
     """
     model.store.admit(fresh.chosen(), float(fresh.times.max(initial=0.0)))
-    window, rate = model.config.window, times * model.config.encoder_update_rate
+    config, rate = model.config, times * model.config.encoder_update_rate
     losses = []
     for _ in range(passes):
-        replayed = model.replay.some_stretches(max(fresh.targets() // window, 1), rng)
-        mixed = stretches.join([fresh, replayed], window)
+        again = model.replay.some_stretches(replayed(fresh.targets(), config.replay_share), rng)
+        mixed = stretches.join([fresh, again], config.window)
         losses.append(online.learn_stretches(model, mixed.take(rng.permutation(len(mixed.first))), (rate, rate), rng))
     return losses[0]
+
+
+def replayed(fresh: int, share: float) -> int:
+    """How many are replayed beside so many fresh ones to be a share, below 1, of all."""
+    return round(fresh * share / (1 - share))
 
 
 def events_learnt(arrays: EventArrays) -> int:

@@ -87,7 +87,7 @@ def load_model(registry: Registry, checkpoint_id: str) -> Model:
     model.store = EmbeddingStore.from_arrays(
         checkpoint.arrays(ITEMS), model.config.embedding_dim, model.config.seed, limits_of(model.config)
     )
-    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY))
+    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY), model.replay.half_life)
     return model
 
 

@@ -50,14 +50,16 @@ def learn(
     times: float = 1.0,
 ) -> dict[str, float]:
     """Learn a batch that the state has taken in, at `times` the update rates; what its tested events, at `places` of
-    it, chose from are the ranker's examples, mixed with as many replayed.
+    it, chose from are the ranker's examples, mixed with replayed ones.
     """
     config = model.config
     rng = np.random.default_rng((config.seed, model.row_steps, model.events))
     fresh = batches.fresh_stretches(state, arrays, config.window)
     losses = {"encoder": batches.learn_encoder(model, fresh, config.update_passes, rng, times)}
-    chosen = examples.standardise(examples.thin(candidates, arrays.user[places], rng), model.scaling)
-    mixed = examples.join([chosen, model.replay.some_examples(len(chosen.target), rng)])
+    choices = examples.thin(candidates, arrays.user[places], arrays.time[places], rng)
+    chosen = examples.standardise(choices, model.scaling)
+    replayed = model.replay.some_examples(batches.replayed(len(chosen.target), config.replay_share), rng)
+    mixed = examples.join([chosen, replayed])
     rate = (times * config.ranker_update_rate, times * config.ranker_update_rate)
     losses["ranker"] = online.learn_examples(model, mixed, rate, rng)
     model.replay.add_stretches(fresh, rng)

@@ -21,6 +21,8 @@ class Choices(NamedTuple):
     correction: npt.NDArray[np.float32]  # [n, KEPT] log of how many candidates one stands for, -inf on padding
     target: npt.NDArray[np.int32]  # [n] column of the chosen one
     user: npt.NDArray[np.int32]  # [n] key of who chose
+    item: npt.NDArray[np.int32]  # [n] key of what was chosen
+    time: npt.NDArray[np.float64]  # [n] seconds
 
 
 class Examples(NamedTuple):
@@ -31,12 +33,12 @@ class Examples(NamedTuple):
     correction: npt.NDArray[np.float32]  # [n, KEPT]
     target: npt.NDArray[np.int32]  # [n]
     user: npt.NDArray[np.int32]  # [n] key of whose it is, so that it can be forgotten
+    item: npt.NDArray[np.int32]  # [n] key of what was chosen
+    time: npt.NDArray[np.float64]  # [n] seconds
 
     def take(self, index: npt.NDArray[np.int64]) -> "Examples":
         """Those of an index."""
-        return Examples(
-            self.features[index], self.context[index], self.correction[index], self.target[index], self.user[index]
-        )
+        return Examples(*(column[index] for column in self))
 
 
 def empty(features: int, context: int) -> Examples:
@@ -47,11 +49,18 @@ def empty(features: int, context: int) -> Examples:
         np.empty((0, KEPT), np.float32),
         np.empty(0, np.int32),
         np.empty(0, np.int32),
+        np.empty(0, np.int32),
+        np.empty(0),
     )
 
 
-def thin(candidates: Candidates, users: npt.NDArray[np.int32], rng: np.random.Generator) -> Choices:
-    """Choices from candidates of users [n]; events whose item is none of them are left out.
+def thin(
+    candidates: Candidates,
+    users: npt.NDArray[np.int32],
+    times: npt.NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Choices:
+    """Choices from candidates of users [n] at seconds [n]; events whose item is none of them are left out.
 
     The softmax over what is kept estimates the one over all: a candidate that was drawn stands for those that were
     not.
@@ -78,6 +87,8 @@ def thin(candidates: Candidates, users: npt.NDArray[np.int32], rng: np.random.Ge
         np.pad(correction, ((0, 0), (0, padding)), constant_values=-np.inf),
         np.zeros(count, np.int32),
         users[events].astype(np.int32),
+        items[row, target],
+        times[events],
     )
 
 
@@ -99,7 +110,7 @@ def standardise(choices: Choices, scaling: ranker.Scaling) -> Examples:
     """Examples of these choices."""
     features = (choices.features - np.asarray(scaling.feature_mean)) * np.asarray(scaling.feature_scale)
     context = (choices.context - np.asarray(scaling.context_mean)) * np.asarray(scaling.context_scale)
-    return Examples(_levels(features), _levels(context), choices.correction, choices.target, choices.user)
+    return Examples(_levels(features), _levels(context), *choices[2:])
 
 
 def _levels(x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
@@ -109,13 +120,8 @@ def _levels(x: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
 
 def join(parts: list[Examples]) -> Examples:
     """All of them, in order; at least one part."""
-    return Examples(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.context for part in parts]),
-        np.concatenate([part.correction for part in parts]),
-        np.concatenate([part.target for part in parts]),
-        np.concatenate([part.user for part in parts]),
-    )
+    columns: list[tuple[npt.NDArray[Any], ...]] = list(zip(*parts, strict=True))
+    return Examples(*(np.concatenate(column) for column in columns))
 
 
 def step_batch(examples: Examples, size: int) -> ranker.Batch:

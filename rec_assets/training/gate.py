@@ -49,11 +49,7 @@ class Losses(NamedTuple):
 
 def replayed(model: Model, number: int, rng: np.random.Generator) -> Replayed:
     """A sample with at least `number` targets for each part of the model, or all there is."""
-    stretches = model.replay.some_stretches(number, rng)
-    targets = np.cumsum(stretches.items.shape[1] - stretches.first)
-    enough = int(np.searchsorted(targets, number)) + 1
-    stretches = stretches.take(np.arange(min(enough, len(targets))))
-    lines = pack(stretches)
+    lines = pack(model.replay.some_stretches(number, rng))
     rows, correction = choose_rows(model.store, lines, rng)
     items, following = (slots(rows, model.store.rows(keys)) for keys in (lines.items, lines.following))
     return Replayed(lines, model.replay.some_examples(number, rng), rows, correction, items, following)

@@ -17,7 +17,7 @@ from rec_assets.ranking import CONTEXT, FEATURES, Candidates
 from rec_assets.settings import TrainConfig
 from rec_assets.training import examples, packing, stretches
 from rec_assets.training.optimizer import optimizer
-from rec_assets.training.replay import Replay
+from rec_assets.training.replay import DAY, Replay
 from rec_assets.training.store import EmbeddingStore, Limits
 
 ROWS = (1, 8, 64)  # windows or lists that are asked for at once: padded to these, more are cut into pieces
@@ -42,7 +42,8 @@ class Model:
             jnp.zeros(len(FEATURES)), jnp.ones(len(FEATURES)), jnp.zeros(len(CONTEXT)), jnp.ones(len(CONTEXT))
         )
         self.ranker_moments: optax.OptState = optimizer().init(self.ranker)
-        self.replay = Replay(stretches.empty(config.window), examples.empty(len(FEATURES), len(CONTEXT)))
+        none = stretches.empty(config.window), examples.empty(len(FEATURES), len(CONTEXT))
+        self.replay = Replay(*none, half_life=config.replay_half_life_days * DAY)
         self.events = 0  # learnt from
         self.content: Content | None = None  # of the live state that goes with it
         self._catalogue: tuple[tuple[int, int], jax.Array, jax.Array] | None = None
@@ -103,7 +104,7 @@ class Model:
     def copy(self) -> "Model":
         """The same model, which learns no more when this one does."""
         copied = copy.copy(self)
-        copied.store = copy.deepcopy(self.store)  # the only part that is changed in place
+        copied.store, copied.replay = copy.deepcopy(self.store), copy.copy(self.replay)  # what is changed in place
         return copied
 
     def changed(self) -> None:

@@ -71,7 +71,7 @@ def choose(model: Model, state: LiveState, chunk: EventArrays, number: int, rng:
     window = histories.windows(state, chunk, index, model.config.window)
     logits = model.logits(window, len(state.items))
     [candidates] = ranking.walk(state, chunk, scored, [logits], [state.counters])
-    return examples.thin(candidates, chunk.user[index], rng)
+    return examples.thin(candidates, chunk.user[index], chunk.time[index], rng)
 
 
 def learn_ranker(model: Model, choices: list[Choices], rng: np.random.Generator, progress: Progress) -> None:

@@ -1,0 +1,159 @@
+"""A stream whose taste turns and comes back: what replay keeps of the old one, and whether learning faster helps.
+
+Two tastes of a data set: the items of its most frequent category, and all others. The first checkpoint learns the one;
+then only the other happens, in micro-batches; then the first comes back and is scored, and nothing is learnt. Counters
+and histories are live and the same for every arm, so what differs is what the weights have kept.
+"""
+
+import argparse
+import collections
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from bars import Bar, at_least, write
+from rich.console import Console
+from rich.table import Table
+
+from rec_assets import datasets, ranking
+from rec_assets.evaluation import stream as streams
+from rec_assets.evaluation.stream import Stream
+from rec_assets.features import histories
+from rec_assets.features import state as live
+from rec_assets.features.state import EventArrays, LiveState
+from rec_assets.metrics import gains
+from rec_assets.models.compile import use_cache
+from rec_assets.ranking.sources import ENCODER
+from rec_assets.settings import Settings, TrainConfig
+from rec_assets.training import cycle, prequential, warmup
+from rec_assets.training.model import Model
+from rec_assets.training.popularity import is_first
+
+STEP = 400  # events of a micro-batch
+FAST = 10  # micro-batches after the turn that are learnt faster
+SHARES = (0.0, 0.25, 0.5, 0.67)
+FASTER = (2.0, 4.0)
+Gains = npt.NDArray[np.float64]
+
+
+class Arm(NamedTuple):
+    """One way to go on from the first checkpoint."""
+
+    model: Model
+    times: float  # the update rates, in the first micro-batches after the turn
+
+
+def tastes(stream: Stream, first: int, other: int, back: int) -> Stream:
+    """So many events of one taste, of the other, and of the first again, each in its order; times stay ascending."""
+    counts = collections.Counter(name for names in stream.content.categories for name in names)
+    [(frequent, _)] = counts.most_common(1)
+    theirs = {item for item, names in zip(stream.content.item_id, stream.content.categories, strict=True)
+              if frequent in names}  # fmt: skip
+    is_first_taste = np.array([item in theirs for item in stream.table["item"].to_pylist()])
+    one, two = np.flatnonzero(is_first_taste), np.flatnonzero(~is_first_taste)
+    if len(one) < first + back or len(two) < other:
+        raise SystemExit(f"{frequent}: {len(one):,} events, others: {len(two):,}; too few for what is asked")
+    order = np.concatenate([one[:first], two[:other], one[first : first + back]])
+    table = stream.table.take(pa.array(order))
+    ts = pa.array(np.sort(table["ts"].to_numpy()))
+    return Stream(table.set_column(table.column_names.index("ts"), "ts", ts), stream.content, stream.kinds)
+
+
+def score(
+    arms: dict[str, Arm], state: LiveState, arrays: EventArrays, limit: int, ranked: bool = False
+) -> tuple[npt.NDArray[np.int64], dict[str, ranking.Candidates], dict[str, Gains], dict[str, Gains]]:
+    """Places, candidates, gains of the whole and, if `ranked`, of the encoder alone; the batch is taken in."""
+    index = np.flatnonzero(is_first(state, arrays))[:limit]
+    unknown = state.counters.items.events[arrays.item[index]] == 0
+    scored = np.zeros(len(arrays.user), bool)
+    scored[index] = True
+    window = histories.windows(state, arrays, index, state.config.window)
+    logits = [arm.model.logits(window, len(state.items)) for arm in arms.values()]
+    walked = ranking.walk(state, arrays, scored, logits, [state.counters] * len(arms), ranked)
+    whole, alone = {}, {}
+    for (name, arm), candidates in zip(arms.items(), walked, strict=True):
+        ranks, _ = prequential.ranked(candidates, arm.model.rank(candidates))
+        whole[name] = gains(np.where(unknown, np.inf, ranks), 20)
+        if ranked:
+            alone[name] = gains(np.where(unknown, np.inf, candidates.ranks[:, ENCODER]), 20)
+    return index, dict(zip(arms, walked, strict=True)), whole, alone
+
+
+def ratio(ours: Gains, theirs: Gains, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Of the means, with its 95 % interval by 1,000 paired bootstrap draws of events."""
+    drawn = rng.integers(0, len(ours), (1_000, len(ours)))
+    low, high = np.percentile(ours[drawn].mean(axis=1) / theirs[drawn].mean(axis=1), (2.5, 97.5))
+    return float(ours.mean() / theirs.mean()), float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-set", default="movielens-100k")
+    parser.add_argument("--first", type=int, default=25_000, help="events of the first taste")
+    parser.add_argument("--other", type=int, default=25_000, help="events of the other taste, learnt online")
+    parser.add_argument("--back", type=int, default=6_000, help="events of the first taste again, scored")
+    parser.add_argument("--half-life-days", type=float, action="append", default=[], help="of replay; may repeat")
+    parser.add_argument("--tested", type=int, default=128, help="events of a micro-batch that are scored")
+    arguments = parser.parse_args()
+    console, began, rng = Console(), time.monotonic(), np.random.default_rng(0)
+    use_cache(Settings().data / "compiled")
+    folder, name = os.environ.get("STREAMS"), arguments.data_set
+    where = Path(folder, name) if folder else datasets.fetch(name, Settings().data / "datasets", console)
+    whole = streams.read(where / "events.parquet", items=where / "items.parquet")
+    stream, config = tastes(whole, arguments.first, arguments.other, arguments.back), TrainConfig()
+    state, turn = live.init(config, stream.kinds), arguments.first
+    back = turn + arguments.other
+    before = warmup.run(state, live.to_arrays(state, stream.parsed(0, turn), turn))
+    console.print(f"The first taste was learnt in {time.monotonic() - began:.0f} s")
+
+    def arm(share: float = config.replay_share, days: float = config.replay_half_life_days, times: float = 1.0) -> Arm:
+        model = before.copy()
+        model.config = dataclasses.replace(config, replay_share=share, replay_half_life_days=days)
+        model.replay.half_life = days * 86_400
+        return Arm(model, times)
+
+    arms = {f"replay {share:g}": arm(share) for share in SHARES}
+    arms |= {f"half-life {days:g} d": arm(days=days) for days in arguments.half_life_days}
+    arms |= {f"{times:g} times the rate": arm(times=times) for times in FASTER}
+    turned: dict[str, list[Gains]] = {each: [] for each in arms}
+    for number, start in enumerate(range(turn, back, STEP)):
+        end = min(start + STEP, back)
+        arrays = live.to_arrays(state, stream.parsed(start, end), end)
+        places, candidates, found, _ = score(arms, state, arrays, arguments.tested)
+        for each, (model, times) in arms.items():
+            turned[each].append(found[each])
+            cycle.learn(model, state, arrays, places, candidates[each], times if number < FAST else 1.0)
+    arrays = live.to_arrays(state, stream.parsed(back, len(stream)), len(stream))
+    _, _, kept, alone = score({"before": Arm(before, 1.0)} | arms, state, arrays, arguments.back, ranked=True)
+    base = f"replay {config.replay_share:g}"
+    table = Table("arm", "old taste kept", "encoder alone", "other taste, first 10", "first 30", "all", title=name)
+    figures = {"before": {"old": float(kept["before"].mean()), "old_encoder": float(alone["before"].mean())}}
+    for each in arms:
+        parts = [np.concatenate(turned[each][:n]) for n in (FAST, 3 * FAST, len(turned[each]))]
+        against = [np.concatenate(turned[base][:n]) for n in (FAST, 3 * FAST, len(turned[base]))]
+        ratios = [ratio(kept[each], kept["before"], rng), ratio(alone[each], alone["before"], rng)]
+        ratios += [ratio(ours, theirs, rng) for ours, theirs in zip(parts, against, strict=True)]
+        table.add_row(each, *(f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in ratios))
+        names = ("old_kept", "old_kept_encoder", "turned_10", "turned_30", "turned_all")
+        figures[each] = {"old": float(kept[each].mean()), "turned": float(parts[-1].mean())}
+        figures[each] |= dict(zip(names, ratios, strict=True))
+    console.print(table)
+    console.print(
+        f"Old taste: NDCG@20 over the first checkpoint's, the same {len(kept['before']):,} events of its return"
+    )
+    console.print(f"Other taste: NDCG@20 over that of {base}. {time.monotonic() - began:.0f} s")
+    share, without = kept[base].mean() / kept["before"].mean(), kept["replay 0"].mean() / kept["before"].mean()
+    bars = [
+        at_least("of the old taste's NDCG@20, with replay", float(share), 0.9),
+        Bar("the same without replay", float(without), "less than with it", bool(without < share)),
+    ]
+    write("forgetting", bars, load=os.getloadavg()[0], options=vars(arguments), **figures)
+
+
+if __name__ == "__main__":
+    main()
