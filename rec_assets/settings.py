@@ -10,7 +10,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 @dataclass(frozen=True)
 class Kind:
-    """What an event says of its item: `weight` > 0 for, < 0 against; a `target` kind is predicted and scored."""
+    """What an event says of its item: `weight` > 0 for, < 0 against; a `target` kind is predicted and scored.
+
+    From -1 down the item leaves its user's lists at once; above it, once such weights add up to -1.
+    """
 
     weight: float = 1.0
     target: bool = True
@@ -21,7 +24,7 @@ class Kind:
     against_below: float | None = None  # with a value below it the event speaks against its item, and is no target
 
 
-VIEW, AGAINST = Kind(0.3, target=False), Kind(-1.0, target=False)
+VIEW, AGAINST, SKIP = Kind(0.3, target=False), Kind(-1.0, target=False), Kind(-0.2, target=False)
 READ, RATING, PRICED = Kind(value="seconds", least=0.0), Kind(value="rating"), Kind(value="price")
 # The vocabulary of events per setting `domain`; the first one takes data of any.
 DOMAINS: dict[str, dict[str, Kind]] = {
@@ -36,10 +39,11 @@ DOMAINS: dict[str, dict[str, Kind]] = {
         "purchase": PRICED,
         "return": AGAINST,
         "hide": AGAINST,
+        "skip": SKIP,
     },
-    "e-commerce": {"view": VIEW, "cart": Kind(0.7, value="price"), "purchase": PRICED, "return": AGAINST},
-    "social": {"view": VIEW, "like": Kind(), "share": Kind(), "hide": AGAINST},
-    "news": {"impression": Kind(0.0, target=False), "read": READ, "like": Kind()},
+    "e-commerce": {"view": VIEW, "cart": Kind(0.7, value="price"), "purchase": PRICED, "return": AGAINST, "skip": SKIP},
+    "social": {"view": VIEW, "like": Kind(), "share": Kind(), "hide": AGAINST, "skip": SKIP},
+    "news": {"impression": Kind(0.0, target=False), "read": READ, "like": Kind(), "skip": SKIP},
     "ratings": {"rating": Kind(value="rating", against_below=2.5)},
 }
 KINDS = DOMAINS["any"]

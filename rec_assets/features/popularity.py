@@ -81,3 +81,33 @@ def add(popularity: Popularity, item: int, events: int, seconds: float, weight: 
             place -= 1
         strongest[place] = item
         popularity.place[item, h] = place
+
+
+@kernel
+def _log2_difference(a: float, b: float) -> float:
+    return a + np.log2(1 - 2.0 ** (b - a)) if b < a - 1e-9 else -np.inf
+
+
+@kernel
+def take_back(popularity: Popularity, item: int, seconds: float, weight: float) -> None:
+    """Undo an event at a time in seconds, in the half-lives that do not go by events.
+
+    An item that falls to the end of the strongest stays there, also where one that is not listed is stronger by now.
+    """
+    for h in range(H):
+        if _BY_EVENT[h] > 0:
+            continue
+        grown = seconds * _BY_SECOND[h] + np.log2(weight)
+        level = _log2_difference(popularity.level[item, h], grown)
+        popularity.level[item, h] = level
+        popularity.total[h] = _log2_difference(popularity.total[h], grown)
+        strongest = popularity.strongest[h]
+        place = popularity.place[item, h]
+        if place < 0:
+            continue
+        while place + 1 < STRONGEST and strongest[place + 1] >= 0 and popularity.level[strongest[place + 1], h] > level:
+            strongest[place] = strongest[place + 1]
+            popularity.place[strongest[place], h] = place
+            place += 1
+        strongest[place] = item
+        popularity.place[item, h] = place

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.features import content, counters, erasure, rings, rows
+from rec_assets.features import content, counters, erasure, rings, rows, turndown
 from rec_assets.features.content import Content
 from rec_assets.features.counters import SEEN_BITS, Counters
 from rec_assets.features.idmap import IdMap
@@ -41,9 +41,7 @@ class EventArrays(NamedTuple):
 
     user: npt.NDArray[np.int32]  # [n]
     item: npt.NDArray[np.int32]  # [n] -1 for an event without an item
-    weight: npt.NDArray[
-        np.float32
-    ]  # [n] above 0 enters histories and counters, below 0 only keeps the item out of lists
+    weight: npt.NDArray[np.float32]  # [n] above 0 enters histories and counters, below 0 speaks against the item
     target: npt.NDArray[np.bool_]  # [n] has an item and is of a kind that is predicted and scored
     time: npt.NDArray[np.float64]  # [n] seconds, when it happened
     excluded: npt.NDArray[np.bool_]  # [n] taken into the state, but neither scored nor learnt from
@@ -61,7 +59,9 @@ class LiveState:
     users: IdMap
     items: IdMap
     histories: Rings  # user -> (item, seconds)
-    seen: Rows  # user -> item had: (position of the last time, times; -1 times where it was turned down)
+    seen: (
+        Rows  # user -> item: (position of the last time, times had; 0 down to -1 where it was passed over, turned down)
+    )
     counters: Counters
     content: Content
     clock: float = 0.0  # the latest time of any event, seconds
@@ -165,9 +165,7 @@ def _take(
         if item[i] < 0 or weight[i] == 0:
             continue
         if weight[i] < 0:
-            place = rows.place_of(seen, user[i], item[i], SEEN_BITS)
-            seen.values[place, 0] = histories.count[user[i]]
-            seen.values[place, 1] = -1
+            turndown.turn_down(state, histories, seen, user[i], item[i], weight[i])
             continue
         counters.count(state, histories, seen, user[i], item[i], time[i], weight[i])
         place = rows.place_of(seen, user[i], item[i], SEEN_BITS)

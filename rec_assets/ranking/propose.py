@@ -13,6 +13,7 @@ from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
 from rec_assets.features.rows import Rows
 from rec_assets.features.state import EventArrays, LiveState, describe, take
+from rec_assets.features.turndown import is_had, is_turned_down
 from rec_assets.ranking import candidates as union
 from rec_assets.ranking import content, dense, features, knn, neighbours, own, ranks, sessions, transitions
 from rec_assets.ranking import scratch as scratching
@@ -76,7 +77,8 @@ def _bar(scratch: Scratch, seen: Rows, query: Query) -> None:
     if query.user >= 0 and seen.bits[query.user] > 0:
         start = seen.start[query.user]
         for place in range(start, start + (1 << seen.bits[query.user])):
-            if seen.keys[place] >= 0 and (query.bar_had or seen.values[place, 1] < 0):
+            times = seen.values[place, 1]
+            if seen.keys[place] >= 0 and (is_turned_down(times) or (query.bar_had and is_had(times))):
                 scratch.listable[seen.keys[place]] = False
 
 

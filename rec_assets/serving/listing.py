@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rec_assets.features import popularity, rings
 from rec_assets.features.state import LiveState
+from rec_assets.features.turndown import TURNED_DOWN
 from rec_assets.ranking import SOURCES, Candidates, Query
 from rec_assets.serving import control as controlling
 from rec_assets.serving import messages
@@ -200,7 +201,7 @@ def barred(state: LiveState, query: Query) -> npt.NDArray[np.int32]:
         start = state.seen.start[query.user]
         row = slice(start, start + (1 << int(state.seen.bits[query.user])))
         keys, times = state.seen.keys[row], state.seen.values[row, 1]
-        found.append(keys[(keys >= 0) & (query.bar_had | (times < 0))])
+        found.append(keys[(keys >= 0) & ((times <= TURNED_DOWN) | (query.bar_had & (times > 0)))])
     return np.concatenate(found)
 
 

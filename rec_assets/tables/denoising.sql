@@ -33,10 +33,11 @@ seen as (
     *,
     lag(occurred_at) over again as before,
     lag(value) over again as value_before,
-    count(*) filter (weight != 0) over burst as burst_rows,
-    count(*) filter (weight != 0) over crawl as crawl_rows,
+    -- What weighs between -1 and 0 was passed over: nobody did anything.
+    count(*) filter (weight > 0 or weight <= -1) over burst as burst_rows,
+    count(*) filter (weight > 0 or weight <= -1) over crawl as crawl_rows,
     count(*) filter (weight > 0) over later as later_for,
-    count(*) filter (weight < 0) over later as later_against
+    count(*) filter (weight <= -1) over later as later_against
   from marked
   where looked_at
   window
@@ -62,7 +63,7 @@ judged as (
       when $burst_events > 0 and weight != 0 and burst_rows > $burst_events then 'burst'
       when meaning = 'seconds' and weight > 0 and value < $dwell_seconds then 'short dwell'
       when
-        $contradiction > interval 0 second and ((weight > 0 and later_against > 0) or (weight < 0 and later_for > 0))
+        $contradiction > interval 0 second and ((weight > 0 and later_against > 0) or (weight <= -1 and later_for > 0))
         then 'contradicted'
     end as rule
   from seen where within_reach

@@ -18,7 +18,8 @@ done as (
     max(weight) as most, min(weight) as least
   from shown join interactions using (request_id, item_id)
   where
-    received_at >= $earliest - $clocks and received_at <= $latest + $window
+    (weight >= 0 or weight <= -1)  -- between them it was passed over, which the positions tell
+    and received_at >= $earliest - $clocks and received_at <= $latest + $window
     and received_at >= served_at - $clocks and received_at <= served_at + $window
   group by shown.list_offset, shown.item_id
 ),

@@ -7,6 +7,7 @@ from rec_assets.features import rows
 from rec_assets.features.kernels import kernel
 from rec_assets.features.rows import Rows
 from rec_assets.features.state import EventArrays, LiveState
+from rec_assets.features.turndown import TURNED_DOWN, is_had, is_turned_down
 
 
 @kernel
@@ -24,7 +25,7 @@ def _ranks(
     previous = np.full(len(user), -1, np.int64)  # per event, the same user's event before it
     for i in range(len(user)):
         previous[i] = newest[user[i]]
-        if item[i] >= 0 and weight[i] != 0:
+        if item[i] >= 0 and (weight[i] > 0 or weight[i] <= TURNED_DOWN):
             newest[user[i]] = i
     found = np.full(len(index), np.inf)
     counted = np.full(len(counts), -1, np.int64)  # the event for which an item was last left out
@@ -45,7 +46,9 @@ def _ranks(
                     equal -= counts[key] == own
                 event = previous[event]
             for place in range(seen.start[user[i]], seen.start[user[i]] + ((1 << bits) if bits > 0 else 0)):
-                key = seen.keys[place]
+                key, times = seen.keys[place], seen.values[place, 1]
+                if not (is_had(times) or is_turned_down(times)):
+                    continue
                 if key >= 0 and key < len(counts) and counted[key] != n and counts[key] > 0:
                     counted[key] = n
                     better -= counts[key] > own
@@ -78,8 +81,10 @@ def _is_first(
         if item[i] < 0:
             continue
         pair = (np.int64(user[i]), np.int64(item[i]))
-        first[i] = pair not in had and rows.find(seen, user[i], item[i]) < 0
-        if weight[i] != 0:
+        place = rows.find(seen, user[i], item[i])
+        times = seen.values[place, 1] if place >= 0 else np.float32(0)
+        first[i] = pair not in had and not (is_had(times) or is_turned_down(times))
+        if weight[i] > 0 or weight[i] <= TURNED_DOWN:
             had.add(pair)
     return first
 
