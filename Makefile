@@ -35,8 +35,8 @@ test-slow: setup  ## the tests that take minutes each
 lint: setup  ## ruff and mypy
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-bench-%: setup  ## bench/NAME.py: prints a table, writes bench/out/NAME.json
-	@$(BIN)/python bench/$*.py $(ARGS)
+bench-%: setup  ## bench/NAME.py: prints a table, writes bench/out/NAME.json; some take STREAMS=DIR, of each NAME/events.parquet
+	@STREAMS=$(STREAMS) $(BIN)/python bench/$*.py $(ARGS)
 
 bench-quality: setup  ## ours beside others' recommenders; STREAMS=DIR adds each DIR/NAME/events.parquet
 	@$(BIN)/python bench/quality.py $(if $(STREAMS),--streams $(STREAMS)) $(ARGS)

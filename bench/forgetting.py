@@ -10,26 +10,24 @@ import collections
 import dataclasses
 import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import streams
 from bars import Bar, at_least, write
 from rich.console import Console
 from rich.table import Table
 
-from rec_assets import datasets, ranking
-from rec_assets.evaluation import stream as streams
+from rec_assets import ranking
 from rec_assets.evaluation.stream import Stream
 from rec_assets.features import histories
 from rec_assets.features import state as live
 from rec_assets.features.state import EventArrays, LiveState
-from rec_assets.metrics import gains
-from rec_assets.models.compile import use_cache
+from rec_assets.metrics import gains, paired_ratio
 from rec_assets.ranking.sources import ENCODER
-from rec_assets.settings import Settings, TrainConfig
+from rec_assets.settings import TrainConfig
 from rec_assets.training import cycle, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
@@ -84,13 +82,6 @@ def score(
     return index, dict(zip(arms, walked, strict=True)), whole, alone
 
 
-def ratio(ours: Gains, theirs: Gains, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Of the means, with its 95 % interval by 1,000 paired bootstrap draws of events."""
-    drawn = rng.integers(0, len(ours), (1_000, len(ours)))
-    low, high = np.percentile(ours[drawn].mean(axis=1) / theirs[drawn].mean(axis=1), (2.5, 97.5))
-    return float(ours.mean() / theirs.mean()), float(low), float(high)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-set", default="movielens-100k")
@@ -100,11 +91,8 @@ def main() -> None:
     parser.add_argument("--half-life-days", type=float, action="append", default=[], help="of replay; may repeat")
     parser.add_argument("--tested", type=int, default=128, help="events of a micro-batch that are scored")
     arguments = parser.parse_args()
-    console, began, rng = Console(), time.monotonic(), np.random.default_rng(0)
-    use_cache(Settings().data / "compiled")
-    folder, name = os.environ.get("STREAMS"), arguments.data_set
-    where = Path(folder, name) if folder else datasets.fetch(name, Settings().data / "datasets", console)
-    whole = streams.read(where / "events.parquet", items=where / "items.parquet")
+    console, began, name = Console(), time.monotonic(), arguments.data_set
+    whole = streams.read(name, console)
     stream, config = tastes(whole, arguments.first, arguments.other, arguments.back), TrainConfig()
     state, turn = live.init(config, stream.kinds), arguments.first
     back = turn + arguments.other
@@ -136,8 +124,8 @@ def main() -> None:
     for each in arms:
         parts = [np.concatenate(turned[each][:n]) for n in (FAST, 3 * FAST, len(turned[each]))]
         against = [np.concatenate(turned[base][:n]) for n in (FAST, 3 * FAST, len(turned[base]))]
-        ratios = [ratio(kept[each], kept["before"], rng), ratio(alone[each], alone["before"], rng)]
-        ratios += [ratio(ours, theirs, rng) for ours, theirs in zip(parts, against, strict=True)]
+        ratios = [paired_ratio(kept[each], kept["before"], 0), paired_ratio(alone[each], alone["before"], 0)]
+        ratios += [paired_ratio(ours, theirs, 0) for ours, theirs in zip(parts, against, strict=True)]
         table.add_row(each, *(f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in ratios))
         names = ("old_kept", "old_kept_encoder", "turned_10", "turned_30", "turned_all")
         figures[each] = {"old": float(kept[each].mean()), "turned": float(parts[-1].mean())}
@@ -147,11 +135,11 @@ def main() -> None:
         f"Old taste: NDCG@20 over the first checkpoint's, the same {len(kept['before']):,} events of its return"
     )
     console.print(f"Other taste: NDCG@20 over that of {base}. {time.monotonic() - began:.0f} s")
-    share, without = kept[base].mean() / kept["before"].mean(), kept["replay 0"].mean() / kept["before"].mean()
-    bars = [
-        at_least("of the old taste's NDCG@20, with replay", float(share), 0.9),
-        Bar("the same without replay", float(without), "less than with it", bool(without < share)),
-    ]
+    bars = []
+    for what, gained in (("NDCG@20", kept), ("NDCG@20 by the encoder alone", alone)):
+        share, without = (float(gained[each].mean() / gained["before"].mean()) for each in (base, "replay 0"))
+        bars.append(at_least(f"of the old taste's {what}, with replay", share, 0.9))
+        bars.append(Bar("the same without replay", without, "less than with it", without < share))
     write("forgetting", bars, load=os.getloadavg()[0], options=vars(arguments), **figures)
 
 
