@@ -35,6 +35,7 @@ from rec_assets.training.store import EmbeddingStore
 INTERVALS = (20_000, 5_000, 1_000, 200)
 STEP = 200  # events that are learnt at once, whatever is served
 BATCH_ONLY = 0
+HASHED = 2**30
 DATA_SETS = ("movielens-1m", "movietweetings-140k")
 Found = dict[str, npt.NDArray[np.float64]]  # gains [n] of the same events, by what served
 
@@ -47,19 +48,19 @@ class Copy(NamedTuple):
 
 
 class Hashed(EmbeddingStore):
-    """Ids share rows: keys are hashed into `buckets` of them."""
+    """Ids share rows: keys are hashed into `buckets` others, from HASHED on, before anything is done with them."""
 
     buckets = 1
 
-    def admit(self, keys: npt.NDArray[np.int32], *when: float) -> None:
-        super().admit(self.hashed(keys), *when)
+    def admit(self, keys: npt.NDArray[np.int32], now: float = 0.0) -> None:
+        super().admit(self.hashed(keys), now)
 
     def rows(self, keys: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         return super().rows(self.hashed(keys))
 
     def hashed(self, keys: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        mixed = (keys.astype(np.int64) * 2_654_435_761 % 2**32) % self.buckets
-        return np.where(keys < 0, keys, mixed).astype(np.int32)
+        mixed = HASHED + (keys.astype(np.int64) * 2_654_435_761 % 2**32) % self.buckets
+        return np.where((keys < 0) | (keys >= HASHED), keys, mixed).astype(np.int32)
 
 
 def run(
@@ -72,7 +73,7 @@ def run(
     config = TrainConfig()
     state, model = live.init(config, stream.kinds), Model(config)
     if buckets:
-        model.store = Hashed(model.store.dim, model.store.seed)
+        model.store = Hashed(model.store.dim, model.store.seed, model.store.limits)
         model.store.buckets = buckets
     model = warmup.run(state, live.to_arrays(state, stream.parsed(0, first), first), model=model)
     served = dict.fromkeys((*intervals, BATCH_ONLY), Copy(model.copy(), storage.copy_counters(state)))

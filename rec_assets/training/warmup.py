@@ -24,9 +24,14 @@ LAST_RATE = 0.3  # of the first, at the end of the passes
 Progress = Callable[[str, float], None]  # what is being done, and how much of the whole warm-up is done, 0 to 1
 
 
-def run(state: LiveState, arrays: EventArrays, progress: Progress = lambda _what, _done: None) -> Model:
-    """A model that has learnt a stream's beginning, which is taken into the state."""
-    model = Model(state.config)
+def run(
+    state: LiveState,
+    arrays: EventArrays,
+    progress: Progress = lambda _what, _done: None,
+    model: Model | None = None,
+) -> Model:
+    """A model, the given one or a new one, that has learnt a stream's beginning, which is taken into the state."""
+    model = model or Model(state.config)
     model.content = state.content
     rng = np.random.default_rng(state.config.seed)
     middle = int(len(arrays.user) * FIRST_PART)
