@@ -38,7 +38,8 @@ class Examples(NamedTuple):
 
     def take(self, index: npt.NDArray[np.int64]) -> "Examples":
         """Those of an index."""
-        return Examples(*(column[index] for column in self))
+        columns: list[npt.NDArray[Any]] = [column[index] for column in self]
+        return Examples(*columns)
 
 
 def empty(features: int, context: int) -> Examples:

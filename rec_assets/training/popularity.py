@@ -82,8 +82,9 @@ def _is_first(
             continue
         pair = (np.int64(user[i]), np.int64(item[i]))
         place = rows.find(seen, user[i], item[i])
-        times = seen.values[place, 1] if place >= 0 else np.float32(0)
-        first[i] = pair not in had and not (is_had(times) or is_turned_down(times))
+        first[i] = pair not in had
+        if place >= 0 and (is_had(seen.values[place, 1]) or is_turned_down(seen.values[place, 1])):
+            first[i] = False
         if weight[i] > 0 or weight[i] <= TURNED_DOWN:
             had.add(pair)
     return first
