@@ -11,6 +11,7 @@ from rec_assets.log import forget_jobs
 from rec_assets.registry import assets as registry_assets
 from rec_assets.report import assets as report_assets
 from rec_assets.resources import Checkpoints, EventLog, Learner, Warehouse
+from rec_assets.serving import assets as serving_assets
 from rec_assets.settings import Settings
 from rec_assets.sources import assets as source_assets
 from rec_assets.sources import sensors as source_sensors
@@ -53,6 +54,13 @@ evaluate = dg.define_asset_job(
     "evaluate",
     selection=dg.AssetSelection.assets(evaluation_assets.evaluation),
     description="Every system on a file of events, beside frozen models and baselines.",
+)
+
+batch_lists = dg.define_asset_job(
+    "batch_lists",
+    selection=dg.AssetSelection.assets(serving_assets.batch_lists),
+    description="Lists for many users as one Parquet file; put a schedule of your own on it.",
+    tags=ALL_STEPS,
 )
 
 
@@ -131,6 +139,7 @@ defs = dg.Definitions(
         registry_assets.promoted_checkpoint,
         report_assets.report,
         evaluation_assets.evaluation,
+        serving_assets.batch_lists,
     ],
     asset_checks=[*table_assets.HOURLY_CHECKS],
     jobs=[
@@ -139,6 +148,7 @@ defs = dg.Definitions(
         collect_sources,
         hourly_report,
         evaluate,
+        batch_lists,
         rebuild,
         compact,
         forget_users,

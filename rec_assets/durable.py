@@ -45,8 +45,11 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file alone, among processes and threads; the kernel lets go of it when a process dies."""
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file alone, among processes and threads; the kernel lets go of it when a process dies.
+
+    BlockingIOError where another holds it and nobody is to `wait`.
+    """
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -21,6 +21,7 @@ from rec_assets.features.idmap import IdMap
 from rec_assets.log import Log, Record, forget_jobs
 from rec_assets.log.record import FORGET
 from rec_assets.registry import Manifest, Registry, replacement
+from rec_assets.serving import batch as lists
 from rec_assets.serving import spool
 from rec_assets.settings import FileSource, Settings
 from rec_assets.sources.mapping import ColumnMapping
@@ -80,6 +81,7 @@ def forget(settings: Settings, user_id: str, say: Say = lambda _what: None) -> R
         still_hold += [f"checkpoints/{each}: cannot be read; remove it" for each in replaced.unreadable]
         say("tables")
         counts["tables"] = _forget_in_tables(settings, user_id, offset, log.erased_offsets(), replaced.ids)
+        counts["lists"] = {"rows": lists.forget(settings.lists_dir, user_id)}
         counts["files"], files_left = _forget_files(settings, user_id)
         counts["spool"]["lists"] += spool.forget(settings.spool_path, user_id)  # served meanwhile
         if forget_jobs.end(log, user_id).is_open:

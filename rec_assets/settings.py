@@ -264,6 +264,10 @@ class Settings(BaseSettings):
         return self.data / "status.json"
 
     @property
+    def lists_dir(self) -> Path:
+        return self.data / "lists"
+
+    @property
     def keys_path(self) -> Path:
         return self.data / "keys.json"
 
