@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS :=
 
-.PHONY: help setup demo dev serve test test-slow lint lock lock-peers bench-quality
+.PHONY: help setup demo dev serve bento image audit test test-slow lint lock lock-peers bench-quality
 help:  ## what there is
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -25,6 +25,16 @@ dev: setup  ## Dagster alone: webserver, daemon, code server and warm worker
 
 serve: setup  ## the BentoML service alone
 	@$(BIN)/rec serve $(ARGS)
+
+bento: setup  ## a bento with the promoted checkpoint; ARGS=--gpu: with JAX for CUDA
+	@$(BIN)/python -m rec_assets.serving.bento $(ARGS)
+
+image: setup  ## the same as a container image, recommender:cpu; GPU=1: recommender:gpu (needs Docker)
+	@tag=$$($(BIN)/python -m rec_assets.serving.bento $(if $(GPU),--gpu) | tail -1) && \
+	  $(BIN)/bentoml containerize $$tag -t recommender:$(if $(GPU),gpu,cpu)
+
+audit: setup  ## known vulnerabilities of what is locked
+	@$(BIN)/python .ci/audit.py
 
 test: setup  ## the tests; under ten minutes on two cores
 	@$(BIN)/python -m pytest $(ARGS)
