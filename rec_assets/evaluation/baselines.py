@@ -2,6 +2,7 @@
 model has to beat.
 """
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -83,11 +84,21 @@ class Baselines:
             setattr(self, name, matrix)
         return np.arange(start, start + len(user))
 
-    def count(self, positions: npt.NDArray[np.int64]) -> None:
-        """Count the events of these positions."""
+    def count(self, positions: npt.NDArray[np.int64]) -> dict[str, float]:
+        """Count the events of these positions; returns the seconds that each system took."""
         inside = positions[self.item[positions] >= 0]
         user, item = self.user[inside], self.item[inside]
-        if "item_knn" in self.systems:
+        seconds = {}
+        for name in self.systems:
+            began = time.perf_counter()
+            self._count(name, inside, user, item)
+            seconds[name] = time.perf_counter() - began
+        return seconds
+
+    def _count(
+        self, name: str, inside: npt.NDArray[np.int64], user: npt.NDArray[np.int32], item: npt.NDArray[np.int32]
+    ) -> None:
+        if name == "item_knn" in self.systems:
             new = sparse.csr_matrix((np.ones(len(item), np.float32), (user, item)), shape=self.had.shape)
             new.data[:] = 1.0
             new = (new - new.multiply(self.had)).tocsr()
@@ -95,7 +106,7 @@ class Baselines:
             across = new.T @ self.had
             self.common = (self.common + across + across.T + new.T @ new).tocsr()
             self.had = (self.had + new).tocsr()
-        if "co_visitation" in self.systems:
+        if name == "co_visitation":
             source, target, weight = [], [], []
             at = self.previous[inside]
             for distance in range(1, STEPS + 1):
@@ -109,24 +120,34 @@ class Baselines:
                 (np.concatenate(weight), (np.concatenate(source), np.concatenate(target))), shape=shape
             )
             self.visits = (self.visits + new).tocsr()
-        if "matrix_factorization" in self.systems:
+        if name == "matrix_factorization":
             self.factors.learn(user, item, len(self.newest), self.visits.shape[0])
 
     def ranks(
         self, positions: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], now: float
-    ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]]:
-        """Per system the ranks [m] of the items of these positions and what was shown [m, 20].
+    ) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], float]]:
+        """Per system the ranks [m] of the items of these positions, what was shown [m, 20], and the seconds it took.
 
         `counts` [items] are the events of each item before the batch, 0 for one that is unknown and ranks at
         infinity; `now` is the time of the batch's first event in seconds.
         """
         told = (counts, self.item, self.previous, positions, self.repeats)
-        return {
-            name: self.factors.ranks(self.user, *told)
-            if name == "matrix_factorization"
-            else _ranks(self._fitted(name, counts, now), *told)
-            for name in self.systems
-        }
+        found = {}
+        for name in self.systems:
+            began = time.perf_counter()
+            if name == "matrix_factorization":
+                ranks, shown = self.factors.ranks(self.user, *told)
+            else:
+                ranks, shown = _ranks(self._fitted(name, counts, now), *told)
+            found[name] = ranks, shown, time.perf_counter() - began
+        return found
+
+    def bytes_of(self, name: str) -> int:
+        """What a system holds: every event, and what it counted of them."""
+        events = sum(each.nbytes for each in (self.user, self.item, self.time, self.previous, self.newest))
+        matrices = {"item_knn": (self.had, self.common), "co_visitation": (self.visits,)}.get(name, ())
+        held = sum(int(each.data.nbytes + each.indices.nbytes + each.indptr.nbytes) for each in matrices)
+        return events + held + (self.factors.bytes_held() if name == "matrix_factorization" else 0)
 
     def _fitted(self, name: str, counts: npt.NDArray[np.int64], now: float) -> Fitted:
         items = len(counts)

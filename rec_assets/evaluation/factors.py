@@ -23,6 +23,10 @@ class Factors:
         self._bias = np.zeros(0, np.float32)
         self._known = (0, 0)
 
+    def bytes_held(self) -> int:
+        """Of all vectors and biases."""
+        return self._users.nbytes + self._items.nbytes + self._bias.nbytes
+
     def learn(self, user: npt.NDArray[np.int32], item: npt.NDArray[np.int32], users: int, items: int) -> None:
         """Pass over events [n] of known keys in random order, each against an item drawn from all."""
         passes = PASSES if self._known[1] else FIRST_PASSES

@@ -24,7 +24,7 @@ from rec_assets.training.model import Model
 from rec_assets.training.prequential import ranked
 
 SYSTEMS = ("blend", "encoder")
-PATIENCE = 3  # passes without a better validation before training ends
+PATIENCE = 8  # passes without a better validation before training ends
 AT_ONCE = 256  # users encoded together
 VALIDATED = 2_000  # users
 
@@ -56,8 +56,14 @@ def run(stream: Stream, config: TrainConfig, options: Options, progress: Progres
     trained = np.ones(len(stream), np.bool_)
     trained[test], trained[validation] = False, False
     train = chosen(arrays, trained)
-    model = warmup.run(state, train, lambda what, done: progress(f"warm-up: {what}", 0.2 * done))
-    model, passes = learn(model, state, train, chosen(arrays, validation), options.passes, progress)
+    if "blend" in options.systems:
+        model = warmup.run(state, train, lambda what, done: progress(f"warm-up: {what}", 0.2 * done))
+        rates = config.encoder_update_rate, config.encoder_update_rate
+    else:
+        live.take_all(state, train)
+        model, rates = Model(config), (config.encoder_rate, config.encoder_update_rate)
+        model.content = state.content
+    model, passes = learn(model, state, train, chosen(arrays, validation), options.passes, rates, progress)
     live.take(state, chosen(arrays, validation), 0, len(validation))
     tested = chosen(arrays, test)
     ranks = {}
@@ -89,10 +95,16 @@ def chosen(arrays: EventArrays, which: npt.NDArray[np.bool_] | npt.NDArray[np.in
 
 
 def learn(
-    model: Model, state: LiveState, train: EventArrays, validation: EventArrays, most: int, progress: Progress
+    model: Model,
+    state: LiveState,
+    train: EventArrays,
+    validation: EventArrays,
+    most: int,
+    rates: online.Rate,
+    progress: Progress,
 ) -> tuple[Model, int]:
-    """Pass the encoder over all training events until validation no longer gets better; the best model of them all,
-    and how many passes were made.
+    """Pass the encoder over all training events, at rates that fall to the second over `most` passes, until validation
+    no longer gets better; the best model of them all, and how many passes were made.
 
     The validation events are the next ones of the histories in the state.
     """
@@ -103,7 +115,8 @@ def learn(
     best, best_model, waited, made = -1.0, model.copy(), 0, 0
     while made < most and waited < PATIENCE:
         material = stretches.from_events(train.user, train.item, train.time, config.window, rng)
-        online.learn_stretches(model, material, (config.encoder_update_rate, config.encoder_update_rate), rng)
+        falling = np.linspace(*rates, most + 1)[made : made + 2]
+        online.learn_stretches(model, material, (float(falling[0]), float(falling[1])), rng)
         made += 1
         ranks = encoder_ranks(model, state, told)
         figure = metrics.ndcg(ranks, 10)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from rec_assets.models import linear, ranker
 from rec_assets.ranking import FEATURES, Candidates
 from rec_assets.training import examples
-from rec_assets.training.examples import LEVELS, Examples
+from rec_assets.training.examples import LEVELS, Choices, Examples
 from rec_assets.training.model import Model
 
 RATE = 0.5  # divided by the rows of a step
@@ -31,15 +31,9 @@ class LinearRanker:
         scores = np.clip(x, -ranker.CLIP, ranker.CLIP) @ np.asarray(self._params.weight)[0]
         return np.where(candidates.items >= 0, scores, -np.inf).astype(np.float32)
 
-    def learn(
-        self,
-        candidates: Candidates,
-        users: npt.NDArray[np.int32],
-        times: npt.NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> None:
+    def learn(self, choices: Choices) -> None:
         """Pass over what a batch's scored events chose from, once."""
-        self._learn(examples.standardise(examples.thin(candidates, users, times, rng), self._scaling))
+        self._learn(examples.standardise(choices, self._scaling))
 
     def _learn(self, material: Examples) -> None:
         for start in range(0, len(material.target) // EVENTS * EVENTS, EVENTS):  # whole steps: one shape

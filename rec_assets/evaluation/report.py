@@ -30,7 +30,6 @@ def build(
     compared = metrics.paired_ratios(ranks, against, groups, config.seed)
     return head("prequential", stream, config, options, arguments) | {
         "best_baseline": best,
-        "warmup_seconds": outcome.warmup_seconds,
         "peak_memory_bytes": outcome.peak_bytes,
         "systems": [
             system(outcome, name, own, groups) | {"ratio_to": compared.get(name, {})} for name, own in ranks.items()
@@ -76,22 +75,18 @@ def head(
 def system(
     outcome: Outcome, name: str, ranks: npt.NDArray[np.float64], groups: Mapping[str, npt.NDArray[np.bool_]]
 ) -> dict[str, Any]:
-    """One system's figures, those of each group of events, and its series. The learnt systems are scored together,
-    and so are the baselines: each of them is told the time of all.
-    """
-    unknown = np.concatenate(outcome.unknown)
-    learnt = name not in BASELINES
-    score = outcome.score_seconds if learnt else outcome.baseline_seconds
+    """One system's figures, those of each group of events, what it took, and its series."""
+    unknown, cost, scored = np.concatenate(outcome.unknown), outcome.costs[name], max(len(ranks), 1)
     return {
         "system": name,
         **summary(ranks),
         **outcome.exposures[name].figures(outcome.known),
         "unknown_item_share": float(unknown.mean()) if len(unknown) else None,
         "groups": {group: summary(ranks[inside]) for group, inside in groups.items() if group != "all"},
-        "warmup_seconds": outcome.warmup_seconds if learnt else None,
-        "update_seconds_per_batch": float(np.mean(outcome.update_seconds)) if learnt else None,
-        "score_ms_per_event": 1e3 * sum(score) / max(len(ranks), 1),
-        "peak_memory_bytes": outcome.peak_bytes,  # of the one process that runs all systems
+        "warmup_seconds": cost.warmup_seconds,
+        "update_seconds_per_batch": cost.update_seconds / max(len(outcome.bounds), 1),
+        "score_ms_per_event": None if cost.score_seconds is None else 1e3 * cost.score_seconds / scored,
+        "peak_memory_bytes": cost.bytes,
         "series": series(outcome, name),
     }
 

@@ -1,5 +1,6 @@
 """One query in, candidates with their features out: the same kernel for serving, the prequential test and training."""
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -208,18 +209,22 @@ def walk(
     scored: npt.NDArray[np.bool_],
     logits: Sequence[npt.NDArray[np.float32] | None],
     counters: Sequence[Counters],
+    may_list: npt.NDArray[np.bool_] | None = None,
     ranked: bool = False,
+    seconds: npt.NDArray[np.float64] | None = None,
 ) -> list[Candidates]:
     """Take a batch into the state, and for each event that is scored [n] give the candidates as they were just before
     it.
 
     One result per entry of `counters`, each with its `logits` f32[m, items] for the m scored events; the state's
-    own counters go along with every event, others stay as they are. Only what had an event before the batch is in
-    the catalogue. With `ranked` the sources' own ranks are given too.
+    own counters go along with every event, others stay as they are. `may_list` bool[items] says what is in the
+    catalogue, by default what had an event before the batch. With `ranked` the first result has the sources' own
+    ranks too. What each result took is added to `seconds` [results].
     """
     index = np.flatnonzero(scored)
-    out = [blank(len(index), state.config.candidates, ranked) for _ in counters]
-    may_list = state.counters.items.events[: len(state.items)] > 0
+    out = [blank(len(index), state.config.candidates, ranked and number == 0) for number in range(len(counters))]
+    if may_list is None:
+        may_list = state.counters.items.events[: len(state.items)] > 0
     users, items = len(state.users), len(state.items)
     live = [given is state.counters for given in counters]
     fitted = [counting.with_keys(given, users, items) for given in counters]
@@ -230,11 +235,13 @@ def walk(
         at = event
         query = query_of(state, int(arrays.user[event]), float(arrays.time[event]))
         for variant, is_live in enumerate(live):
-            given = logits[variant]
+            given, began = logits[variant], time.perf_counter()
             _ask(
                 state, state.counters if is_live else fitted[variant], query, None if given is None else given[row],
                 may_list, int(arrays.item[event]), out[variant], row,
             )  # fmt: skip
+            if seconds is not None:
+                seconds[variant] += time.perf_counter() - began
     describe(state, arrays, described, len(arrays.user))
     take(state, arrays, at, len(arrays.user))
     state.offset = arrays.end

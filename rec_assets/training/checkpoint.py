@@ -41,10 +41,9 @@ def save(
     carrier = carrier_of(registry, parent) if parent is not None else None
     if carrier is not None and end - registry.manifest(carrier).end >= model.config.state_every_events:
         carrier = None
-    arrays = {part: _named({name: getattr(model, name) for name in names}) for part, names in TREES.items()}
-    arrays[ENCODER]["steps"] = np.array([model.row_steps, model.events], np.int64)
-    arrays |= {ITEMS: model.store.to_arrays(), REPLAY: model.replay.to_arrays()}
-    contiguous = {part: {name: np.asarray(x, order="C") for name, x in each.items()} for part, each in arrays.items()}
+    contiguous = {
+        part: {name: np.asarray(x, order="C") for name, x in each.items()} for part, each in arrays_of(model).items()
+    }
     described = {
         "config": dataclasses.asdict(model.config),
         "kinds": {name: dataclasses.asdict(kind) for name, kind in state.kinds.items()},
@@ -55,6 +54,13 @@ def save(
         "base", parent, start, end, contiguous, manifest=described, log_id=log_id, state=carrier, folders=folders,
         skipped=skipped,
     )  # fmt: skip
+
+
+def arrays_of(model: Model) -> dict[str, dict[str, np.ndarray]]:
+    """All that a model is, by part and name."""
+    arrays = {part: _named({name: getattr(model, name) for name in names}) for part, names in TREES.items()}
+    arrays[ENCODER]["steps"] = np.array([model.row_steps, model.events], np.int64)
+    return arrays | {ITEMS: model.store.to_arrays(), REPLAY: model.replay.to_arrays()}
 
 
 def load(

@@ -93,6 +93,11 @@ def thin(
     )
 
 
+def together(parts: list[Choices]) -> Choices:
+    """All of them, in order; at least one part."""
+    return Choices(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
 def scaling(choices: list[Choices]) -> ranker.Scaling:
     """What standardises these choices' inputs; an input that never varies is left out by a scale of 0."""
     features = _mean_and_scale([each.features[np.isfinite(each.correction)] for each in choices])

@@ -1,7 +1,10 @@
 """Test, then train: what each system would have shown just before an event of a batch, and where its item stood."""
 
+import itertools
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +15,18 @@ from rec_assets.features import histories
 from rec_assets.features.counters import Counters
 from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.ranking import Candidates
+from rec_assets.ranking.propose import blank
 from rec_assets.ranking.ranks import of_target
-from rec_assets.training import popularity
+from rec_assets.training import batches, examples, popularity
+from rec_assets.training.examples import Choices
 from rec_assets.training.model import Model
 
 SYSTEMS = ("online", "known_good", "frozen", "frozen_weights", "popularity")
+AT_ONCE = 256  # scored events whose candidates are in memory together
+LOGITS = 2**25  # and no more numbers than these from an encoder
+
+Scorer = Callable[[Candidates], npt.NDArray[np.float32]]  # [n, C], -inf on padding
+Variants = dict[str, tuple[Model | None, Counters | None]]  # None: no encoder and no ranker; the live counters
 
 
 class Reference(NamedTuple):
@@ -38,8 +48,11 @@ class Tested(NamedTuple):
 
     places: npt.NDArray[np.int64]  # [m] in the batch
     systems: dict[str, Scored]
-    candidates: dict[str, Candidates]  # of each learnt system; those of the one that goes on are learnt from
+    choices: dict[str, Choices]  # of each learnt system; those of the one that goes on are learnt from
+    source_ranks: npt.NDArray[np.float64]  # [m, S] by each source alone, inf for what could not be ranked; or [m, 0]
+    source_shown: npt.NDArray[np.int32]  # [m, S, 20]; or [m, 0, 0]
     known: int  # items that occurred before the batch
+    seconds: dict[str, float]  # of each learnt system; what is computed once for two counts in full for both
 
 
 def tested_index(state: LiveState, arrays: EventArrays, event_ids: Sequence[str], limit: int) -> npt.NDArray[np.int64]:
@@ -53,7 +66,7 @@ def tested_index(state: LiveState, arrays: EventArrays, event_ids: Sequence[str]
 
 
 def run(
-    model: Model,
+    model: Model | None,
     reference: Reference | None,
     state: LiveState,
     arrays: EventArrays,
@@ -61,43 +74,97 @@ def run(
     systems: Sequence[str] = SYSTEMS,
     known_good: Model | None = None,
     sources: bool = False,
+    scorers: Mapping[str, Scorer] = MappingProxyType({}),
 ) -> Tested:
-    """Score the events that `index` chooses from a batch, which the state then has taken in; with `sources` the
-    candidates tell the ranks of each source alone.
+    """Score the events that `index` chooses from a batch, which the state then has taken in; with `sources` each
+    source alone too, the encoder by `model`. `scorers` order the candidates of "online".
 
-    Systems that need a reference, and the known-good one, are left out without it. An item that no event before the
-    batch had ranks at infinity.
+    Systems whose model or reference is not given are left out. An item that no event before the batch had ranks at
+    infinity.
     """
-    scored = np.zeros(len(arrays.user), bool)
-    scored[index] = True
-    counts = state.counters.items.events.astype(np.int64)
-    wanted = arrays.item[index]
-    unknown = counts[wanted] == 0
+    counts = state.counters.items.events.astype(np.int64)[: len(state.items)]
+    unknown = counts[arrays.item[index]] == 0
     results = {}
     if "popularity" in systems:
         ranks = popularity.ranks(counts, state, arrays, index)
         results["popularity"] = Scored(ranks, np.empty((len(index), 0), np.int32))
-    window = histories.windows(state, arrays, index, model.config.window)
-    variants = {"online": (model, model.logits(window, len(state.items)), state.counters)}
+    variants: Variants = {}
+    if model is not None or sources:
+        variants["online"] = (model, None)
     if known_good is not None:
-        variants["known_good"] = (known_good, known_good.logits(window, len(state.items)), state.counters)
-    if reference is not None and ("frozen" in systems or "frozen_weights" in systems):
-        logits = reference.model.logits(window, len(state.items))
-        both = {"frozen": reference.counters, "frozen_weights": state.counters}
-        variants |= {name: (reference.model, logits, counters) for name, counters in both.items() if name in systems}
+        variants["known_good"] = (known_good, None)
+    if reference is not None:
+        both = {"frozen": reference.counters, "frozen_weights": None}
+        variants |= {name: (reference.model, counters) for name, counters in both.items() if name in systems}
+    parts = [
+        _piece(variants, state, batches.between(arrays, start, end), chosen - start, counts > 0, sources, scorers)
+        for start, end, chosen in _pieces(index, len(arrays.user), len(state.items))
+    ]
+    for name in parts[0].systems:
+        ranks, shown = (np.concatenate(each) for each in zip(*(part.systems[name] for part in parts), strict=True))
+        results[name] = Scored(np.where(unknown, np.inf, ranks), shown)
+    return Tested(
+        places=index,
+        systems={name: results[name] for name in (*SYSTEMS, *scorers) if name in results},
+        choices={name: examples.together([part.choices[name] for part in parts]) for name in parts[0].choices},
+        source_ranks=np.where(unknown[:, None], np.inf, np.concatenate([part.source_ranks for part in parts])),
+        source_shown=np.concatenate([part.source_shown for part in parts]),
+        known=int((counts > 0).sum()),
+        seconds={name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
+    )
+
+
+def _pieces(index: npt.NDArray[np.int64], events: int, items: int) -> Iterator[tuple[int, int, npt.NDArray[np.int64]]]:
+    """(start, end, those of `index` inside) of the pieces of a batch that are in memory one after the other."""
+    size = max(1, min(AT_ONCE, LOGITS // max(items, 1)))
+    bounds = [0, *index[size::size].tolist(), events]
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
+        yield start, end, index[number * size : (number + 1) * size]
+
+
+def _piece(
+    variants: Variants,
+    state: LiveState,
+    arrays: EventArrays,
+    index: npt.NDArray[np.int64],
+    known: npt.NDArray[np.bool_],
+    sources: bool,
+    scorers: Mapping[str, Scorer],
+) -> Tested:
+    """One piece of a batch; `known` [items] are those that occurred before the batch."""
+    scored = np.zeros(len(arrays.user), np.bool_)
+    scored[index] = True
+    window = histories.windows(state, arrays, index, state.config.window)
+    encoded: dict[int, tuple[npt.NDArray[np.float32], float]] = {}  # by model
+    for model, _ in variants.values():
+        if model is not None and id(model) not in encoded:
+            began = time.perf_counter()
+            encoded[id(model)] = model.logits(window, len(state.items)), time.perf_counter() - began
+    seconds = np.array([encoded[id(model)][1] if model is not None else 0.0 for model, _ in variants.values()])
     walked = ranking.walk(
         state,
         arrays,
         scored,
-        [logits for _, logits, _ in variants.values()],
-        [counters for _, _, counters in variants.values()],
+        [encoded[id(model)][0] if model is not None else None for model, _ in variants.values()],
+        [state.counters if counters is None else counters for _, counters in variants.values()],
+        known,
         sources,
+        seconds,
     )
-    for (name, (asked, _, _)), candidates in zip(variants.items(), walked, strict=True):
-        ranks, shown = ranked(candidates, asked.rank(candidates))
-        results[name] = Scored(np.where(unknown, np.inf, ranks), shown)
-    ordered = {name: results[name] for name in SYSTEMS if name in results}
-    return Tested(index, ordered, dict(zip(variants, walked, strict=True)), int((counts > 0).sum()))
+    rng = np.random.default_rng((state.config.seed, int(state.counters.events[0])))
+    systems, choices = {}, {}
+    for number, (name, (model, _)) in enumerate(variants.items()):
+        if model is None:
+            continue
+        candidates, began = walked[number], time.perf_counter()
+        systems[name] = Scored(*ranked(candidates, model.rank(candidates)))
+        seconds[number] += time.perf_counter() - began
+        choices[name] = examples.thin(candidates, arrays.user[index], arrays.time[index], rng)
+        if name == "online":
+            systems |= {other: Scored(*ranked(candidates, score(candidates))) for other, score in scorers.items()}
+    first = walked[0] if walked else blank(len(index), 0, ranked=False)
+    spent = dict(zip(variants, seconds.tolist(), strict=True))
+    return Tested(index, systems, choices, first.ranks, first.best, int(known.sum()), spent)
 
 
 def ranked(

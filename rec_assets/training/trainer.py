@@ -209,7 +209,7 @@ class Trainer:
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        cycle.learn(model, self.state, arrays, tested.places, tested.candidates[system], times)
+        cycle.learn(model, self.state, arrays, tested.choices[system], times)
         learnt = time.perf_counter()
         after = gate.losses(model, material)
         seen = mix.seen(events.event, tested.systems["online"].ranks)

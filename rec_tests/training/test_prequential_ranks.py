@@ -10,7 +10,7 @@ from rec_assets.training.prequential import Reference
 
 
 @pytest.fixture
-def tested(state):
+def tested(state, monkeypatch):
     rows = chain(700)
     rows[650] = ("u1", "never seen before", rows[650][2])
     rows[655] = ("u2", "never seen before", rows[655][2])
@@ -19,17 +19,24 @@ def tested(state):
     arrays = live.to_arrays(state, parsed(rows[600:], 600), 700)
     first = prequential.popularity.is_first(state, arrays)
     index = np.flatnonzero(first)
-    return rows, model, index, prequential.run(model, reference, state, arrays, index)
+    monkeypatch.setattr(prequential, "AT_ONCE", 2)  # a batch in pieces
+    pieces = []
+
+    def again(candidates):
+        pieces.append(candidates)
+        return model.rank(candidates)
+
+    return rows, model, index, prequential.run(model, reference, state, arrays, index, scorers={"again": again}), pieces
 
 
 def test_only_what_the_user_never_had_is_scored(tested):
-    rows, _, index, _ = tested
+    rows, _, index, _, _ = tested
     seen = [row[:2] for row in rows]
     assert index.tolist() == [i for i in range(100) if seen[600 + i] not in seen[: 600 + i]]
 
 
 def test_ranks_of_popularity_by_brute_force(tested):
-    rows, _, index, result = tested
+    rows, _, index, result, _ = tested
     counts = {}
     for _, item, _ in rows[:600]:
         counts[item] = counts.get(item, 0) + 1
@@ -44,11 +51,15 @@ def test_ranks_of_popularity_by_brute_force(tested):
 
 
 def test_ranks_of_the_ranker_by_brute_force(tested):
-    rows, model, index, result = tested
+    rows, model, index, result, pieces = tested
     known = {row[1] for row in rows[:600]}
-    scores = model.rank(result.candidates["online"])
-    for place, rank, row, columns in zip(
-        index, result.systems["online"].ranks, scores, result.candidates["online"].items, strict=True
+    assert len(pieces) > 1
+    targets = np.concatenate([piece.target for piece in pieces])
+    items = np.concatenate([piece.items for piece in pieces])
+    scores = np.concatenate([model.rank(piece) for piece in pieces])
+    np.testing.assert_array_equal(result.systems["again"].ranks, result.systems["online"].ranks)
+    for place, rank, row, columns, column in zip(
+        index, result.systems["online"].ranks, scores, items, targets, strict=True
     ):
         user, item, _ = rows[600 + place]
         had = {each[1] for each in rows[: 600 + place] if each[0] == user}
@@ -57,7 +68,6 @@ def test_ranks_of_the_ranker_by_brute_force(tested):
         if item not in known:
             assert rank == np.inf
             continue
-        column = int(result.candidates["online"].target[np.flatnonzero(index == place)[0]])
         if column >= 0:
             own = row[column]
             expected = 1 + (row[listed] > own).sum() + ((row[listed] == own).sum() - 1) / 2
@@ -67,8 +77,9 @@ def test_ranks_of_the_ranker_by_brute_force(tested):
 
 
 def test_all_systems_are_scored_on_the_same_events(tested):
-    _, _, index, result = tested
-    assert set(result.systems) == set(prequential.SYSTEMS) - {"known_good"}
+    _, _, index, result, _ = tested
+    assert set(result.systems) == {*prequential.SYSTEMS, "again"} - {"known_good"}
+    assert set(result.seconds) == {"online", "frozen", "frozen_weights"}
     assert {len(scored.ranks) for scored in result.systems.values()} == {len(index)}
     figures = prequential.figures(result)
     assert figures["online"]["hit@20"] == metrics.hit(result.systems["online"].ranks, 20)
