@@ -63,8 +63,9 @@ def _alike(scratch: Scratch, content: Described, profile: npt.NDArray[np.float32
 
 
 @kernel
-def _predicted(scratch: Scratch, logits: npt.NDArray[np.float32], best: npt.NDArray[np.int32]) -> None:
-    """The items that the encoder expects."""
+def predicted(scratch: Scratch, logits: npt.NDArray[np.float32], best: npt.NDArray[np.int32]) -> None:
+    """Fill in the items that the encoder expects."""
+    best[ENCODER] = -1
     least = bound(logits, scratch.listable, best.shape[1])
     scores, number = np.empty(best.shape[1], np.float32), 0
     for item in range(len(logits)):
@@ -78,18 +79,16 @@ def best_of_each(
     popularity: Popularity,
     content: Described,
     profile: npt.NDArray[np.float32],
-    logits: npt.NDArray[np.float32],
     per_source: int,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """The best items i32[S, per_source] of each source, -1 behind the last, and the mass f64[A] of each summed source
-    over what may be listed.
+    """The best items i32[S, per_source] of each source but the encoder, -1 behind the last, and the mass f64[A] of each
+    summed source over what may be listed.
     """
     best, mass = np.full((S, per_source), -1, np.int32), np.zeros(A)
     _listed(scratch, popularity, best)
     _summed(scratch, best, mass)
     if np.any(profile):
         _alike(scratch, content, profile, best)
-    _predicted(scratch, logits, best)
     return best, mass
 
 

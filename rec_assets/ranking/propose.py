@@ -48,12 +48,14 @@ class Candidates(NamedTuple):
     outcome: npt.NDArray[np.int8]  # [n] ranks.RANKED, UNKNOWN or HAD
     ranks: npt.NDArray[
         np.float64
-    ]  # [n, S] of the event's item in each source's order alone, inf unless RANKED; [n, 0] if not asked for
-    best: npt.NDArray[np.int32]  # [n, S, BEST] keys of each source's own first items, -1 behind the last; or [n, 0, 0]
+    ]  # [n, S] of the event's item in each source's order alone, inf unless RANKED; [0, S] if not asked for
+    best: npt.NDArray[
+        np.int32
+    ]  # [n, S, BEST] keys of each source's own first items, -1 behind the last; or [0, S, BEST]
 
 
-def blank(n: int, size: int, ranked: bool) -> Candidates:
-    """Room for n queries."""
+def blank(n: int, size: int, ranked: int = 0) -> Candidates:
+    """Room for n queries, the first `ranked` of them with the sources' ranks."""
     return Candidates(
         items=np.full((n, size), -1, np.int32),
         source=np.zeros((n, size), np.int8),
@@ -62,8 +64,8 @@ def blank(n: int, size: int, ranked: bool) -> Candidates:
         known=np.zeros(n, np.int64),
         target=np.full(n, -1, np.int32),
         outcome=np.zeros(n, np.int8),
-        ranks=np.full((n, len(SOURCES) if ranked else 0), np.inf),
-        best=np.full((n, len(SOURCES), BEST) if ranked else (n, 0, 0), -1, np.int32),
+        ranks=np.full((ranked, len(SOURCES)), np.inf),
+        best=np.full((ranked, len(SOURCES), BEST), -1, np.int32),
     )
 
 
@@ -97,9 +99,11 @@ def _answer(
     repeats: bool,
     target: int,
     out: Candidates,
-    row: int,
+    first_row: int,
+    rows_each: int,
 ) -> None:
-    """Fill one row of the candidates. `may_list` [items] says which keys are in the catalogue; target is -1 when
+    """Fill one row of the candidates for each of several encoders, `logits` [V, items], `rows_each` apart: what the
+    other sources say is computed once. `may_list` [items] says which keys are in the catalogue; target is -1 when
     serving.
     """
     items = query.items
@@ -119,15 +123,20 @@ def _answer(
         had_target = not listable[target]
     for item in range(len(listable)):
         listable[item] &= may_list[item]
-    out.known[row] = np.sum(listable)
-    best, mass = union.best_of_each(scratch, counters.popularity, about, profile, logits, per_source)
-    n = union.merge(scratch, best, out.items[row], out.source[row])
-    features.context(counters, query.times, query.user, query.now, session, mass, out.context[row])
-    features.fill(
-        scratch, counters, about.vectors, profile, had, items, query.user, query.now, mass, logits,
-        dense.log_sum(logits, may_list), out.items[row, :n], out.features[row],
-    )  # fmt: skip
-    if target >= 0:
+    known = np.sum(listable)
+    best, mass = union.best_of_each(scratch, counters.popularity, about, profile, per_source)
+    for each in range(len(logits)):
+        row = first_row + each * rows_each
+        out.known[row] = known
+        union.predicted(scratch, logits[each], best)
+        n = union.merge(scratch, best, out.items[row], out.source[row])
+        features.context(counters, query.times, query.user, query.now, session, mass, out.context[row])
+        features.fill(
+            scratch, counters, about.vectors, profile, had, items, query.user, query.now, mass, logits[each],
+            dense.log_sum(logits[each], may_list), out.items[row, :n], out.features[row],
+        )  # fmt: skip
+        if target < 0:
+            continue
         if had_target:
             out.outcome[row] = ranks.HAD
         elif not may_list[target]:
@@ -136,8 +145,10 @@ def _answer(
             for column in range(n):
                 if out.items[row, column] == target:
                     out.target[row] = column
-            if out.ranks.shape[1] > 0:
-                ranks.by_source(scratch, counters.popularity, about.vectors, profile, logits, target, out.ranks[row])
+            if row < len(out.ranks):
+                ranks.by_source(
+                    scratch, counters.popularity, about.vectors, profile, logits[each], target, out.ranks[row]
+                )
                 first = min(BEST, best.shape[1])
                 out.best[row, :, :first] = best[:, :first]
     if repeats:
@@ -158,17 +169,24 @@ def _ask(
     state: LiveState,
     counters: Counters,
     query: Query,
-    logits: npt.NDArray[np.float32] | None,
+    logits: Sequence[npt.NDArray[np.float32] | None],
     may_list: npt.NDArray[np.bool_],
     target: int,
     out: Candidates,
     row: int,
+    rows_each: int,
 ) -> None:
+    [*given] = (each if each is not None else _NO_LOGITS for each in logits)
+    if len(given) == 1:
+        together = _plain(given[0], np.float32)[None]  # a list that is served waits for no copy
+    else:
+        together = np.full((len(given), max(len(each) for each in given)), -np.inf, np.float32)
+        for line, each in zip(together, given, strict=True):
+            line[: len(each)] = each
     _answer(
-        query, counters, state.histories, state.seen, described(state.content),
-        _NO_LOGITS if logits is None else _plain(logits, np.float32), may_list,
+        query, counters, state.histories, state.seen, described(state.content), together, may_list,
         scratching.scratch(len(state.users), len(may_list)),
-        state.config.per_source, state.config.repeats, target, out, row,
+        state.config.per_source, state.config.repeats, target, out, row, rows_each,
     )  # fmt: skip
 
 
@@ -196,10 +214,10 @@ def propose(
         _plain(query.exclude, np.int32),
         bool(query.bar_had),
     )
-    out = blank(1, state.config.candidates, ranked=False)
+    out = blank(1, state.config.candidates)
     counters = counting.with_keys(counters, len(state.users), len(state.items))
     may_list = np.ones(len(state.items), np.bool_) if may_list is None else _plain(may_list, np.bool_)
-    _ask(state, counters, query, logits, may_list, -1, out, 0)
+    _ask(state, counters, query, [logits], may_list, -1, out, 0, 1)
     return out
 
 
@@ -217,12 +235,19 @@ def walk(
     it.
 
     One result per entry of `counters`, each with its `logits` f32[m, items] for the m scored events; the state's
-    own counters go along with every event, others stay as they are. `may_list` bool[items] says what is in the
-    catalogue, by default what had an event before the batch. With `ranked` the first result has the sources' own
-    ranks too. What each result took is added to `seconds` [results].
+    own counters go along with every event, others stay as they are; results over the same counters share what does
+    not depend on the encoder. `may_list` bool[items] says what is in the catalogue, by default what had an event
+    before the batch. With `ranked` the first result has the sources' own ranks too. What each result took is added to
+    `seconds` [results], what is shared to each that shares it.
     """
     index = np.flatnonzero(scored)
-    out = [blank(len(index), state.config.candidates, ranked and number == 0) for number in range(len(counters))]
+    n = len(index)
+    groups: dict[int, list[int]] = {}  # results by their counters
+    for number, given in enumerate(counters):
+        groups.setdefault(id(given), []).append(number)
+    out = [
+        blank(n * len(group), state.config.candidates, n if ranked and 0 in group else 0) for group in groups.values()
+    ]
     if may_list is None:
         may_list = state.counters.items.events[: len(state.items)] > 0
     users, items = len(state.users), len(state.items)
@@ -234,18 +259,22 @@ def walk(
         take(state, arrays, at, event)
         at = event
         query = query_of(state, int(arrays.user[event]), float(arrays.time[event]))
-        for variant, is_live in enumerate(live):
-            given, began = logits[variant], time.perf_counter()
-            _ask(
-                state, state.counters if is_live else fitted[variant], query, None if given is None else given[row],
-                may_list, int(arrays.item[event]), out[variant], row,
-            )  # fmt: skip
+        for group, room in zip(groups.values(), out, strict=True):
+            began = time.perf_counter()
+            given = [each[row] if each is not None else None for each in (logits[number] for number in group)]
+            counted = state.counters if live[group[0]] else fitted[group[0]]
+            _ask(state, counted, query, given, may_list, int(arrays.item[event]), room, row, n)
             if seconds is not None:
-                seconds[variant] += time.perf_counter() - began
+                seconds[group] += time.perf_counter() - began
     describe(state, arrays, described, len(arrays.user))
     take(state, arrays, at, len(arrays.user))
     state.offset = arrays.end
-    return out
+    parts = {
+        number: Candidates(*(column[n * place : n * (place + 1)] for column in room))
+        for group, room in zip(groups.values(), out, strict=True)
+        for place, number in enumerate(group)
+    }
+    return [parts[number] for number in range(len(counters))]
 
 
 def recommend(candidates: Candidates, scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:

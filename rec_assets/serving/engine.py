@@ -235,7 +235,7 @@ def _compile(config: TrainConfig, items: int) -> None:
     window = Windows(np.full((1, config.window), -1, np.int32), np.zeros((1, config.window)), np.zeros(1))
     for size in (items, bucket(items) + 1):
         model.logits(window, size)
-    model.rank(blank(1, config.candidates, ranked=False))
+    model.rank(blank(1, config.candidates))
 
 
 def _rehearse(state: LiveState) -> None:

@@ -49,8 +49,8 @@ class Tested(NamedTuple):
     places: npt.NDArray[np.int64]  # [m] in the batch
     systems: dict[str, Scored]
     choices: dict[str, Choices]  # of each learnt system; those of the one that goes on are learnt from
-    source_ranks: npt.NDArray[np.float64]  # [m, S] by each source alone, inf for what could not be ranked; or [m, 0]
-    source_shown: npt.NDArray[np.int32]  # [m, S, 20]; or [m, 0, 0]
+    source_ranks: npt.NDArray[np.float64]  # [m, S] by each source alone, inf for what could not be ranked; or [0, S]
+    source_shown: npt.NDArray[np.int32]  # [m, S, 20]; or [0, S, 20]
     known: int  # items that occurred before the batch
     seconds: dict[str, float]  # of each learnt system; what is computed once for two counts in full for both
 
@@ -103,11 +103,14 @@ def run(
     for name in parts[0].systems:
         ranks, shown = (np.concatenate(each) for each in zip(*(part.systems[name] for part in parts), strict=True))
         results[name] = Scored(np.where(unknown, np.inf, ranks), shown)
+    source_ranks = np.concatenate([part.source_ranks for part in parts])
+    if sources:
+        source_ranks[unknown] = np.inf
     return Tested(
         places=index,
         systems={name: results[name] for name in (*SYSTEMS, *scorers) if name in results},
         choices={name: examples.together([part.choices[name] for part in parts]) for name in parts[0].choices},
-        source_ranks=np.where(unknown[:, None], np.inf, np.concatenate([part.source_ranks for part in parts])),
+        source_ranks=source_ranks,
         source_shown=np.concatenate([part.source_shown for part in parts]),
         known=int((counts > 0).sum()),
         seconds={name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
@@ -162,7 +165,7 @@ def _piece(
         choices[name] = examples.thin(candidates, arrays.user[index], arrays.time[index], rng)
         if name == "online":
             systems |= {other: Scored(*ranked(candidates, score(candidates))) for other, score in scorers.items()}
-    first = walked[0] if walked else blank(len(index), 0, ranked=False)
+    first = walked[0] if walked else blank(len(index), 0)
     spent = dict(zip(variants, seconds.tolist(), strict=True))
     return Tested(index, systems, choices, first.ranks, first.best, int(known.sum()), spent)
 

@@ -8,7 +8,7 @@ from rec_assets.features.content import place
 from rec_assets.features.counters import COMMON_BITS, NEXT_BITS, SESSIONS_BITS, STEPS, VISITORS_BITS
 from rec_assets.features.state import EventArrays, fit, take
 from rec_assets.ranking import knn, neighbours, sessions
-from rec_assets.ranking.candidates import best_of_each
+from rec_assets.ranking.candidates import best_of_each, predicted
 from rec_assets.ranking.content import described, profile
 from rec_assets.ranking.dense import bound, log_sum
 from rec_assets.ranking.propose import query_of
@@ -68,7 +68,8 @@ def test_content_and_encoder_find_what_a_look_at_every_item_finds(state, share):
         items = query_of(state, user, 2e6).items
         about = profile(state.content.vectors, items)
         logits = np.round(rng.normal(size=ITEMS) * 2, 2).astype(np.float32)  # with many equal ones
-        found, _ = best_of_each(held, state.counters.popularity, described(state.content), about, logits, PER_SOURCE)
+        found, _ = best_of_each(held, state.counters.popularity, described(state.content), about, PER_SOURCE)
+        predicted(held, logits, found)
         cosines = state.content.vectors[:ITEMS] @ about
         np.testing.assert_array_equal(found[ENCODER], best(logits, held.listable))
         exact = best(cosines, held.listable)

@@ -150,6 +150,29 @@ def test_frozen_counters_do_not_learn_and_histories_do():
     assert frozen.events[0] == START
 
 
+@pytest.mark.parametrize("repeats", [False, True])
+def test_encoders_that_share_counters_get_what_each_gets_alone(repeats):
+    alone = [walked(repeats, logits=each)[2] for each in (None, LOGITS, -LOGITS)]
+    state, stream = state_and_stream(repeats)
+    take(state, stream, 0, START)
+    frozen, seconds = features.copy_counters(state), np.zeros(4)
+    scored = np.ones(N - START, np.bool_)
+    together = ranking.walk(
+        state,
+        part(stream, START, N),
+        scored,
+        [None, LOGITS, LOGITS, -LOGITS],
+        [state.counters, frozen, state.counters, state.counters],
+        ranked=True,
+        seconds=seconds,
+    )
+    assert (seconds > 0).all()
+    for one, found in zip(alone, (together[0], *together[2:]), strict=True):
+        for name in ("items", "source", "features", "context", "known", "target", "outcome"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(found, name), err_msg=name)
+    assert [len(found.ranks) for found in together] == [N - START, 0, 0, 0]
+
+
 def test_had_items_are_listed_only_where_the_domain_repeats():
     for repeats in (False, True):
         state, stream = state_and_stream(repeats)
