@@ -261,16 +261,16 @@ def walk(
         query = query_of(state, int(arrays.user[event]), float(arrays.time[event]))
         for group, room in zip(groups.values(), out, strict=True):
             began = time.perf_counter()
-            given = [each[row] if each is not None else None for each in (logits[number] for number in group)]
+            asked = [each[row] if each is not None else None for each in (logits[number] for number in group)]
             counted = state.counters if live[group[0]] else fitted[group[0]]
-            _ask(state, counted, query, given, may_list, int(arrays.item[event]), room, row, n)
+            _ask(state, counted, query, asked, may_list, int(arrays.item[event]), room, row, n)
             if seconds is not None:
                 seconds[group] += time.perf_counter() - began
     describe(state, arrays, described, len(arrays.user))
     take(state, arrays, at, len(arrays.user))
     state.offset = arrays.end
     parts = {
-        number: Candidates(*(column[n * place : n * (place + 1)] for column in room))
+        number: Candidates._make(column[n * place : n * (place + 1)] for column in room)
         for group, room in zip(groups.values(), out, strict=True)
         for place, number in enumerate(group)
     }
