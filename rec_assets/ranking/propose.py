@@ -242,9 +242,9 @@ def walk(
     """
     index = np.flatnonzero(scored)
     n = len(index)
-    groups: dict[int, list[int]] = {}  # results by their counters
+    groups: dict[tuple[int, bool], list[int]] = {}  # results by their counters and whether an encoder is asked
     for number, given in enumerate(counters):
-        groups.setdefault(id(given), []).append(number)
+        groups.setdefault((id(given), logits[number] is None), []).append(number)
     out = [
         blank(n * len(group), state.config.candidates, n if ranked and 0 in group else 0) for group in groups.values()
     ]
