@@ -42,19 +42,27 @@ FEATURES = (
     "own_day_share",
     "own_due",
     "own_due_distance",
+    "own_inside",
+    "own_sessions",
+    "own_sessions_share",
+    "own_sessions_ago",
+    "own_due_usual",
     "encoder",
 )
 CONTEXT = (
     "log_history",
     "log_gap",
     "log_session",
+    "log_sessions",
     *(f"average_{name}" for name in AVERAGES),
     *(f"mass_{name}" for name in ("next", "item_knn", "session", "neighbours", "own", "own_next", "own_around")),
 )
 F, K = len(FEATURES), len(CONTEXT)
+OWN = sum(name.startswith("own_") for name in FEATURES) - sum(name.startswith("own_") for name in SUMMED)
+LONG_AGO = 5.0  # log of the sessions since one never had outside this session
 FLOOR = 1e-4  # a share below this is as good as none
 LOGARITHMS = FEATURES.index("content") - 1  # the first so many, but for one between them
-_MASSES = tuple(SUMMED.index(name.removeprefix("mass_")) for name in CONTEXT[3 + len(AVERAGES) :])
+_MASSES = tuple(SUMMED.index(name.removeprefix("mass_")) for name in CONTEXT[4 + len(AVERAGES) :])
 
 
 @kernel
@@ -64,6 +72,7 @@ def context(
     user: int,
     now: float,
     session: int,
+    number: int,
     mass: npt.NDArray[np.float64],
     out: npt.NDArray[np.float32],
 ) -> None:
@@ -71,10 +80,11 @@ def context(
     out[0] = np.log1p(len(times))
     out[1] = log_gap(now - times[-1]) if len(times) > 0 else 0.0
     out[2] = np.log1p(session)
+    out[3] = np.log1p(number)
     if user >= 0:
-        out[3 : 3 + len(AVERAGES)] = counters.averages[user]
+        out[4 : 4 + len(AVERAGES)] = counters.averages[user]
     for i in range(len(_MASSES)):
-        out[3 + len(AVERAGES) + i] = np.log(FLOOR + mass[_MASSES[i]])
+        out[4 + len(AVERAGES) + i] = np.log(FLOOR + mass[_MASSES[i]])
 
 
 @kernel
@@ -87,8 +97,10 @@ def _lift(count: float, events: int, all_counts: npt.NDArray[np.float64], at: in
 
 
 @kernel
-def _own(had: npt.NDArray[np.float64], now: float, out: npt.NDArray[np.float32]) -> None:
-    """Fill out f32[8] from what is known of an item that the user had."""
+def _own(had: npt.NDArray[np.float64], number: int, usual: float, now: float, out: npt.NDArray[np.float32]) -> None:
+    """Fill out f32[OWN] from what is known of an item that the user had; `usual` seconds pass from one of the user's
+    `number` sessions to the next.
+    """
     count, ago = had[own.COUNT], max(0.0, now - had[own.LAST_AT])
     out[0] = np.log1p(count)
     out[1] = had[own.DECAYED]
@@ -100,6 +112,11 @@ def _own(had: npt.NDArray[np.float64], now: float, out: npt.NDArray[np.float32])
         interval = (had[own.LAST_AT] - had[own.FIRST_AT]) / (count - 1)
         out[6] = np.log((ago + 3600) / (interval + 3600))
         out[7] = abs(out[6])
+    out[8] = np.log1p(had[own.INSIDE])
+    out[9] = np.log1p(had[own.SESSIONS])
+    out[10] = had[own.SESSIONS] / max(1, number - 1)
+    out[11] = np.log1p(number - had[own.LAST_SESSION]) if had[own.SESSIONS] > 0 else LONG_AGO
+    out[12] = np.log((ago + 3600) / (usual + 3600))
 
 
 @kernel
@@ -155,7 +172,9 @@ def fill(
     vectors: npt.NDArray[np.float32],
     profile: npt.NDArray[np.float32],
     had: npt.NDArray[np.float64],
+    number: int,
     history: npt.NDArray[np.int32],
+    times: npt.NDArray[np.float64],
     user: int,
     now: float,
     mass: npt.NDArray[np.float64],
@@ -166,6 +185,7 @@ def fill(
 ) -> None:
     """Fill out f32[n, F] for candidates items i32[n]."""
     statistic, n = counters.items, len(history)
+    usual = (now - times[0]) / max(1, number) if n > 0 else 0.0
     logarithms = _logarithms(scratch, counters, history, now, mass, items)
     for row in range(len(items)):
         item, x = items[row], out[row]
@@ -184,6 +204,6 @@ def fill(
             x[column], x[column + 1], x[column + 2], x[column + 3] = above, abs(above), older, abs(older)
         column += 4
         if scratch.slot[item] >= 0:
-            _own(had[scratch.slot[item]], now, x[column : column + 8])
-        column += 8
+            _own(had[scratch.slot[item]], number, usual, now, x[column : column + OWN])
+        column += OWN
         x[column] = logits[item] - log_sum if item < len(logits) else 0.0

@@ -112,9 +112,9 @@ def _answer(
     knn.score(scratch, counters, items)
     sessions.score(scratch, counters, items, session)
     neighbours.score(scratch, counters, histories, items, query.user)
-    had = np.zeros((0, own.KEPT))
+    had, number = np.zeros((0, own.KEPT)), 0
     if repeats:  # else what the user had is never listed
-        had = own.score(scratch, items, query.times, query.now, session)
+        had, number = own.score(scratch, items, query.times, query.now, session)
     profile = content.profile(about.vectors, items)
     listable, had_target = scratch.listable, False
     listable[:] = True
@@ -130,10 +130,10 @@ def _answer(
         out.known[row] = known
         union.predicted(scratch, logits[each], best)
         n = union.merge(scratch, best, out.items[row], out.source[row])
-        features.context(counters, query.times, query.user, query.now, session, mass, out.context[row])
+        features.context(counters, query.times, query.user, query.now, session, number, mass, out.context[row])
         features.fill(
-            scratch, counters, about.vectors, profile, had, items, query.user, query.now, mass, logits[each],
-            dense.log_sum(logits[each], may_list), out.items[row, :n], out.features[row],
+            scratch, counters, about.vectors, profile, had, number, items, query.times, query.user, query.now, mass,
+            logits[each], dense.log_sum(logits[each], may_list), out.items[row, :n], out.features[row],
         )  # fmt: skip
         if target < 0:
             continue

@@ -107,6 +107,30 @@ def add_row(
 
 
 @kernel
+def add_and_raise_row(
+    scratch: Scratch, table: Rows, row: int, source: int, factor: float, best: int, best_factor: float
+) -> None:
+    """Add factor · the first number of all entries of a row to a source, and keep the greatest best_factor · it in
+    another; without a guess, as in `add_row`.
+    """
+    line, score, touched, used = scratch.line, scratch.score, scratch.touched, scratch.number[0]
+    keys, values, bin_ = table.keys, table.values, np.uint32(len(scratch.line) - 1)
+    by, best_by = np.float32(factor), np.float32(best_factor)
+    start = np.uint64(table.start[row])
+    for place in range(start, start + np.uint64(1 << table.bits[row])):
+        item = min(np.uint32(keys[place]), bin_)
+        found = line[item]
+        is_new = found < 0
+        at = np.uint64(used if is_new else found)
+        line[item] = at
+        touched[at] = item
+        used += is_new
+        score[at, source] += values[place, 0] * by
+        score[at, best] = max(score[at, best], values[place, 0] * best_by)
+    scratch.number[0] = used
+
+
+@kernel
 def clear(scratch: Scratch) -> None:
     """Set all back."""
     for at in range(FIRST, scratch.number[0]):

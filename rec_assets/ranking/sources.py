@@ -9,14 +9,15 @@ SUMMED = (  # sources that add up scores item by item, in the order of the scrat
     "item_knn",
     "item_knn_long",
     "session",
+    "session_best",
     "neighbours",
     "neighbours_next",
     "own",
     "own_next",
     "own_around",
 )
-NEXT, NEXT_LATELY, ITEM_KNN, ITEM_KNN_LONG, SESSION, NEIGHBOURS, NEIGHBOURS_NEXT, OWN, OWN_NEXT, OWN_AROUND = range(
-    len(SUMMED)
-)
+NEXT, NEXT_LATELY, ITEM_KNN, ITEM_KNN_LONG = range(4)
+SESSION, SESSION_BEST, NEIGHBOURS, NEIGHBOURS_NEXT = range(4, 8)
+OWN, OWN_NEXT, OWN_AROUND = range(8, len(SUMMED))
 SOURCES = (*(f"popular_{popularity.NAMES[h]}" for h in LISTED), *SUMMED, "content", "encoder")
 CONTENT, ENCODER = len(SOURCES) - 2, len(SOURCES) - 1
