@@ -94,7 +94,7 @@ class Recommender:
         return self._asked("GET", f"/items/{quote(item_id, safe='')}", messages.Shown)
 
     def search(self, query: str, k: int = 10) -> list[messages.Shown]:
-        """Items whose title or categories hold every word."""
+        """Items whose title, categories or names hold every word."""
         return self._asked("GET", "/items", messages.Found, params={"query": query, "k": k}).items
 
     def popular(self, k: int = 10, filter: str | None = None) -> list[messages.Shown]:  # noqa: A002 - the field's name
@@ -116,6 +116,10 @@ class Recommender:
     def forget(self, user_id: str) -> messages.Forgotten:
         """Forget a user: lists know nothing of them when this returns, files when the pipeline has worked it off."""
         return self._asked("DELETE", f"/users/{quote(user_id, safe='')}", messages.Forgotten)
+
+    def vocabulary(self) -> messages.Vocabulary:
+        """What feedback may say in this installation."""
+        return self._asked("GET", "/vocabulary", messages.Vocabulary)
 
     def models(self) -> messages.Models:
         """The checkpoint that is served and those that are kept."""

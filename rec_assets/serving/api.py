@@ -59,7 +59,7 @@ OPERATIONS = (
         example={"user_id": "42", "item_id": "50", "event": "click"},
     ),
     Operation(
-        "GET", "/items", "items", "read", "Items whose title or categories hold every word",
+        "GET", "/items", "items", "read", "Items whose title, categories or names (of a brand, …) hold every word",
         asks=messages.Search, gives=messages.Found,
     ),
     Operation(
@@ -89,6 +89,10 @@ OPERATIONS = (
         "DELETE", "/users/{user_id}", "forget", "admin",
         "Forget a user: lists do at once, the pipeline then takes them out of log, tables and checkpoints",
         gives=messages.Forgotten,
+    ),
+    Operation(
+        "GET", "/vocabulary", "vocabulary", "read", "What feedback may say: the kinds of events of this installation",
+        gives=messages.Vocabulary,
     ),
     Operation(
         "GET", "/models", "models", "read", "The checkpoint that is served, and those that are kept",

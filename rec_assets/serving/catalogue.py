@@ -10,9 +10,10 @@ import pyarrow as pa
 from rec_assets.events import Items
 from rec_assets.features.blocks import extended
 from rec_assets.features.idmap import IdMap
-from rec_assets.serving.attributes import Attributes
+from rec_assets.serving.attributes import Attributes, seconds_of
 
 SCHEMA = pa.schema([("item_id", pa.string()), ("entry", pa.binary()), ("vectors", pa.binary())])
+LONGEST_NAME = 40  # characters of an attribute that the search looks at
 WITHHELD = ("hidden", "deleted")  # an item with one of them true is in no list
 
 
@@ -96,7 +97,8 @@ class Catalogue:
         return ~self._withheld[:size]
 
     def search(self, query: str, limit: int) -> list[Found]:
-        """Items whose title or categories hold every word of `query`; those that begin with it first."""
+        """Items whose title, categories or names (a brand, a publisher) hold every word of `query`; those that begin
+        with it first."""
         query = query.strip().lower()
         words = query.split()
         found = [key for key, text in self._searched.items() if all(word in text for word in words)]
@@ -116,8 +118,14 @@ class Catalogue:
         if attributes.get("deleted") is True:
             self._searched.pop(key, None)
         else:
-            words = [title or self._ids.ids[key], str(attributes.get("year") or ""), *categories]
+            words = [title or self._ids.ids[key], str(attributes.get("year") or ""), *categories, *_names(shown)]
             self._searched[key] = " ".join(words).lower()
+
+
+def _names(attributes: dict[str, Any]) -> list[str]:
+    """Short texts among the attributes that name something: no address, no date."""
+    texts = (value for value in attributes.values() if isinstance(value, str) and len(value) <= LONGEST_NAME)
+    return [text for text in texts if "/" not in text and seconds_of(text) is None]
 
 
 def _is_vector(value: object) -> bool:

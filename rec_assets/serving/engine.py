@@ -186,7 +186,7 @@ class Engine:
         return (served.served_at - records[0].received_at) / 1e6 if records else None
 
     def search(self, query: str, limit: int) -> list[messages.Shown]:
-        """Items whose title or categories hold every word of `query`."""
+        """Items whose title, categories or names hold every word of `query`."""
         self.catch_up()
         found = self.served.catalogue.search(query, limit)
         return [messages.Shown(one.item_id, *_card(one.entry)) for one in found]
@@ -205,7 +205,8 @@ class Engine:
         key = state.users.key(user_id)
         items, times = rings.read(state.histories, key, 1 << state.history_bits)
         first, last = (iso(times[0]), iso(times[-1])) if len(times) else (None, None)
-        shown = [self.shown(state.items.ids[item]) for item in items[::-1][:limit]]
+        newest = list(zip(items.tolist(), times.tolist(), strict=True))[: -limit - 1 : -1]
+        shown = [self._had(state.items.ids[item], time) for item, time in newest]
         events = int(state.histories.count[key]) if key >= 0 else 0
         forgetting = forget_jobs.read(self._log, user_id).is_open
         return messages.User(user_id, events, first, last, shown, forgetting)
@@ -215,6 +216,9 @@ class Engine:
         self.catch_up()
         served = self.served
         return served.state.users.key(user_id) if served.keys_of == self.log_id else -1
+
+    def _had(self, item_id: str, seconds: float) -> messages.Had:
+        return messages.Had(item_id, *_card(self.served.catalogue[item_id]), iso(seconds))
 
     def knows(self, item_id: str) -> bool:
         """Whether an event or the catalogue has named the item."""

@@ -143,7 +143,7 @@ class Listing(Some, frozen=True):
 
 
 class Search(Some, frozen=True):
-    """What to look for: every word in title or categories."""
+    """What to look for: every word in title, categories or names."""
 
     query: Annotated[str, Meta(max_length=256)] = ""
 
@@ -222,6 +222,12 @@ class UserRow(msgspec.Struct):
     user_id: Id
 
 
+class Had(Shown):
+    """An item of a history, and when the user had it, in the log's time, ISO, UTC."""
+
+    at: str = ""
+
+
 class User(msgspec.Struct):
     """What is known of a user."""
 
@@ -229,7 +235,7 @@ class User(msgspec.Struct):
     events: int
     first_at: str | None
     last_at: str | None
-    history: list[Shown]  # newest first
+    history: list[Had]  # newest first
     forgetting: bool  # was asked to be forgotten, and files still have what was before
 
 
@@ -253,6 +259,23 @@ class SomeUsers(msgspec.Struct):
     """Users at random."""
 
     users: list[SomeUser]
+
+
+class KindTold(msgspec.Struct):
+    """A kind of event: for its item with a weight above 0, against it below; a target is predicted and scored."""
+
+    event: str
+    weight: float
+    target: bool
+    value: Literal["", "rating", "price", "seconds"]  # what the number of such an event means
+
+
+class Vocabulary(msgspec.Struct):
+    """What feedback may say in this installation."""
+
+    domain: str
+    repeats: bool  # whether a list may hold again what its user had
+    kinds: list[KindTold]
 
 
 class Checkpoint(msgspec.Struct):

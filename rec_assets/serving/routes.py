@@ -26,6 +26,7 @@ from rec_assets.serving.messages import (
     Control,
     Explain,
     Found,
+    KindTold,
     Listing,
     Rank,
     Recommend,
@@ -33,6 +34,7 @@ from rec_assets.serving.messages import (
     Similar,
     Some,
     SomeUsers,
+    Vocabulary,
 )
 from rec_assets.serving.worker import Worker
 
@@ -225,6 +227,13 @@ async def forget(request: Request) -> Response:
     return reply(await asyncio.to_thread(forgotten, worker.settings.log_dir, user_id, key))
 
 
+async def vocabulary(request: Request) -> Response:
+    """GET /vocabulary."""
+    settings = _worker(request).settings
+    kinds = [KindTold(name, one.weight, one.target, one.value) for name, one in settings.kinds.items()]
+    return reply(Vocabulary(settings.domain, settings.train.repeats, kinds))
+
+
 async def models(request: Request) -> Response:
     """GET /models."""
     worker = _ready(request)
@@ -271,7 +280,7 @@ HANDLERS: dict[str, Handler] = {
     handler.__name__: handler
     for handler in (
         recommend, rank, similar, explain, trending, popular, new, feedback, items, upsert, item, delete, users,
-        describe, user, forget, models, status, events, metrics,
+        describe, user, forget, vocabulary, models, status, events, metrics,
     )
 }  # fmt: skip
 
@@ -293,7 +302,7 @@ def app(cors_origins: list[str]) -> Starlette:
             *routes,
             Route("/openapi.json", document),
             Route("/hello", hello),
-            Route("/", pages.index),
+            *pages.routes(),
             Route(
                 "/{path:path}", answering(nothing, None), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
             ),

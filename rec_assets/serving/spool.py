@@ -43,6 +43,14 @@ class Row(NamedTuple):
     payload: bytes
 
 
+class Seen(NamedTuple):
+    """A worker of the service, what it serves and its last heartbeat in µs, UTC."""
+
+    worker: str
+    checkpoint: str | None
+    seen_at: int
+
+
 class Spool:
     """One connection to the spool, for one thread. Raises sqlite3.Error where the disk or a lock gives up."""
 
@@ -97,6 +105,10 @@ class Spool:
         with self._transaction():
             self._con.execute("insert or replace into workers values (?, ?, ?)", (worker, checkpoint, seen_at))
             self._con.execute("delete from workers where seen_at < ?", (seen_at - 86_400_000_000,))
+
+    def workers(self) -> list[Seen]:
+        """All workers that have not stopped; one whose heartbeat is old has died."""
+        return [Seen(*row) for row in self._con.execute("select worker, checkpoint, seen_at from workers order by 1")]
 
     def left(self, worker: str) -> None:
         """This worker stops, and nobody waits for it to take up a checkpoint."""

@@ -13,6 +13,7 @@ from rec_assets.serving.worker import Worker
 STREAM_SECONDS = 0.5  # how often a stream looks for something new
 SILENCE_SECONDS = 15.0  # after which it says something, so that proxies keep it open
 STREAMS_LIMIT = 100
+TICKING = ("now", "workers")  # what changes all the time is no news
 _streams = 0
 
 
@@ -30,7 +31,7 @@ async def _stream(worker: Worker) -> AsyncIterator[bytes]:
         last, said_at = b"", time.monotonic()
         while not worker.stopping:
             status = worker.status()
-            told = msgspec.json.encode({key: value for key, value in status.items() if key != "now"})
+            told = msgspec.json.encode({key: value for key, value in status.items() if key not in TICKING})
             if told != last:
                 last, said_at = told, time.monotonic()
                 yield b"event: status\ndata: " + msgspec.json.encode(status) + b"\n\n"

@@ -10,7 +10,7 @@ from rec_assets.registry import Promoted, Registry
 from rec_assets.serving import measures
 from rec_assets.serving.engine import Engine
 from rec_assets.serving.loading import UNUSABLE
-from rec_assets.serving.spool import Spool
+from rec_assets.serving.spool import Seen, Spool
 
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
@@ -22,6 +22,7 @@ class Watcher:
 
     def __init__(self, engine: Engine, registry: Registry, spool_path: Path, worker: str) -> None:
         self._engine, self._registry, self._spool_path, self._worker = engine, registry, spool_path, worker
+        self.workers: list[Seen] = []  # all of the service, as of the last heartbeat
         self._spool: Spool | None = None
         self._tried: Promoted | None = None  # the pointer that was last acted on, so that a bad one is tried once
         self._noted: str | None = None  # the checkpoint whose swap stands in the spool
@@ -84,6 +85,7 @@ class Watcher:
                 self._spool.swapped(self._worker, served.checkpoint, served.watermark, served.served_at)
                 self._noted = served.checkpoint
             self._spool.seen(self._worker, served.checkpoint, now)
+            self.workers = self._spool.workers()
         except (sqlite3.Error, OSError):
             logger.exception("the spool could not be written")
 

@@ -26,9 +26,13 @@ from rec_assets.settings import Settings
 WAITING_LISTS = 256  # beyond these a request for a list gets 429
 WAITING_FEEDBACK = 2_048
 PUBLISHED = (
+    "end",
     "events",
+    "rejected",
     "micro_batches",
     "metrics",
+    "recent",
+    "drift",
     "freshness",
     "promise_broken",
     "updated_at",
@@ -53,6 +57,7 @@ class Worker:
         self._watcher: Watcher | None = None
         self._published: tuple[int, dict[str, Any]] = (0, {})
         self._behind, self._told_at = 0, 0.0
+        self._waiting: tuple[str | None, int] | None = None  # the checkpoint that events are ahead of, and since when
         self._weights_of: str | None = None  # the checkpoint that the next figure is of
         self._weights_seconds: float | None = None
 
@@ -141,7 +146,13 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What is served and how fresh it is; times in µs UTC, `now` is the log's own time."""
-        status: dict[str, Any] = {"ready": self.ready, "worker": self.name, "pipeline": self._pipeline()}
+        status: dict[str, Any] = {
+            "ready": self.ready,
+            "worker": self.name,
+            "workers": [one._asdict() for one in self._watcher.workers] if self._watcher is not None else [],
+            "promise": self.settings.promise.model_dump(),
+            "pipeline": self._pipeline(),
+        }
         if not self.ready:
             return status | {"checkpoint": None, "offset": 0, "behind": 0, "now": iso(time.time())}
         served = self.engine.served
@@ -153,6 +164,7 @@ class Worker:
             "served_at": served.served_at or None,
             "offset": served.state.offset,
             "behind": self._behind,
+            "behind_since": self._waiting[1] if self._waiting is not None else None,
             "rules": self.engine.rules.rules.version,
             "rules_error": self.engine.rules.error,
             "weights_seconds": self._weights_seconds,
@@ -165,6 +177,10 @@ class Worker:
         """About once a second, between requests: what is costly to know."""
         served = self.engine.served
         self._behind = self.engine.not_learnt(served)
+        if not self._behind:
+            self._waiting = None
+        elif self._waiting is None or self._waiting[0] != served.checkpoint:
+            self._waiting = (served.checkpoint, time.time_ns() // 1_000)
         if served.checkpoint is not None and self._weights_of != served.checkpoint:
             self._weights_of, self._weights_seconds = served.checkpoint, self.engine.weights_seconds(served)
         measures.offset.set(served.state.offset)

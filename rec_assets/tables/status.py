@@ -7,7 +7,8 @@ import msgspec
 
 from rec_assets import durable
 from rec_assets.durable import NewerFormat
-from rec_assets.tables import drift, freshness, warehouse
+from rec_assets.tables import drift, freshness, recent, warehouse
+from rec_assets.tables.recent import Recent
 
 FORMAT_VERSION = 1
 ALARMS = 20  # of drift that are shown
@@ -57,6 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, dict[str, float]]  # per system "n" and means over all scored events, e.g. "hit20"
     drift: list[Alarm] = []  # the newest
     promise_broken: list[str] = []  # which limits of the promised freshness the weights' times exceed
+    recent: Recent | None = None  # what pages draw
     freshness: dict[str, dict[str, float] | None]  # "weights", "own": {"n", "p50_s", ...}; None: no figure
     updated_at: int
 
@@ -89,6 +91,7 @@ def build(
         micro_batches=lines,
         metrics=cumulative(con),
         drift=[Alarm(*row) for row in drift.newest(con, ALARMS)],
+        recent=recent.build(con, int(end)),
         freshness={"weights": _weights(con, int(end)), "own": own},
         updated_at=now,
     )

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import axe_core_python
 import httpx
 import pytest
 from websockets.sync.client import connect
@@ -89,10 +90,42 @@ class Browser:
             time.sleep(0.02)
         raise AssertionError(f"never came true: {script}; problems: {self.problems}")
 
-    def size(self, width: int, height: int, phone: bool = False, dark: bool = False) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+    def size(
+        self, width: int, height: int, phone: bool = False, dark: bool = False, motion: bool = False, scale: int = 1
+    ) -> None:
+        """How large and of which kind the screen is. Without motion nothing is clicked while it flies."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone}
+        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        wanted = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "no-preference" if motion else "reduce",
+        }
+        self.call("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in wanted.items()])
+
+    def open(self, url: str) -> None:
+        """Go to an address, anew even where only what follows its # differs."""
+        self.call("Page.navigate", url="about:blank")
+        self.problems.clear()
+        self.call("Page.navigate", url=url)
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard, by its name."""
+        code = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def type(self, text: str) -> None:
+        """What is typed goes to what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong for people who cannot see, point or tell colours apart (WCAG 2 A and AA)."""
+        axe = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
+        self.run(f"{axe}; true")
+        only = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']}"
+        told = "({violations}) => violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html).slice(0, 3).join(' '))"
+        return self.run(f"axe.run(document, {only}).then({told})")
 
     def click(self, selector: str) -> None:
         """A real click of the mouse at the middle of the element."""

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from browser import Browser
 from live_service import Server, fill, learn, settings_in
 
 
@@ -47,3 +48,18 @@ def served(tmp_path_factory):
     server = Server(settings).wait()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def one_chromium(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(one_chromium):
+    """The headless browser of all tests, which skips them where there is none. It leaves the page of a module's tests
+    before their service goes, provided that the service was there first."""
+    yield one_chromium
+    one_chromium.call("Page.navigate", url="about:blank")
