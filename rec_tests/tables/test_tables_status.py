@@ -31,6 +31,13 @@ def test_status_says_where_the_loop_stands(con, add, write, tmp_path):
     assert built.open == [(6, 9)]
     assert built.metrics == {"online": {"n": 4, "hit20": 0.25, "mrr": 0.5}, "frozen": {"n": 2, "hit20": 0.0}}
     assert built.log_id == warehouse.log_id(con)
+    drawn = built.recent
+    assert [(batch.start, batch.state) for batch in drawn.batches] == [
+        (0, "promoted"), (2, "refused"), (4, "promoted"), (6, "stored"),
+    ]  # fmt: skip
+    assert (drawn.curve.offsets, drawn.curve.hit20) == ([6, 9], {"online": [1.0, 0.0], "frozen": [0.0, None]})
+    assert [(row.rule, row.n) for row in drawn.rejections] == [("json", 1)]
+    assert [source.n for source in drawn.sources] == [8]
     path = tmp_path / "data" / "status.json"
     status.write(path, built)
     assert status.read(path) == built
