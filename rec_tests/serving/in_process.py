@@ -20,7 +20,7 @@ class InProcess:
         self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 280  # of which nearly all compiles, where nothing is compiled yet
         while not (self.worker.ready and self.server.started):
             assert not self.worker.failed
             assert time.monotonic() < deadline
