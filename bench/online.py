@@ -1,11 +1,13 @@
-"""The training step alone over a large catalogue: events per second, what the number of rows costs, whether memory
-stays flat while ids come and go, and the map from keys to rows beside a dict. Synthetic events, no tables, no ranker.
+"""Training and checkpoints over a large catalogue: events per second, what the number of rows costs, whether memory
+stays flat while ids come and go, the map from keys to rows beside a dict, what a checkpoint of the changed rows costs
+beside one of all, and how long the service takes for it. Synthetic events, no tables, no ranker.
 """
 
 import argparse
 import gc
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from bars import Bar, at_least, at_most, write
 
+from rec_assets.features import state as live
 from rec_assets.models.compile import use_cache
-from rec_assets.settings import TrainConfig
-from rec_assets.training import batches, keymap, online, stretches
+from rec_assets.registry import Registry
+from rec_assets.settings import KINDS, TrainConfig
+from rec_assets.training import batches, checkpoint, keymap, online, stretches
 from rec_assets.training.model import Model
 from rec_assets.training.stretches import Stretches
 
@@ -40,6 +44,7 @@ def main() -> None:
     for part in (
         lambda: of_map(given.items),
         lambda: of_speed(given.items),
+        lambda: of_checkpoints(given.items),
         lambda: of_rows(given.few, given.rows),
         lambda: of_memory(given.batches, given.limit),
     ):
@@ -100,6 +105,50 @@ def of_speed(items: int) -> Found:
     step, all_of_it = statistics.median(once[1:]), statistics.median(whole[1:])
     bar = at_least(f"events a second, the training step alone, {items:,} items", step, 2_000)
     return [bar], {"step_events_per_second": step, "with_replay_and_all_passes": all_of_it}
+
+
+def of_checkpoints(items: int) -> Found:
+    """Megabytes and seconds of a checkpoint of all rows and of one of those that a micro-batch of 1,000 events changed;
+    seconds until the service's new weights stand beside the old ones, from all that is written and from what changed.
+    """
+    model, state, rng = filled(items), live.init(TrainConfig(), KINDS), np.random.default_rng(4)
+    with tempfile.TemporaryDirectory() as folder:
+        registry, names, seconds = Registry(Path(folder)), list[str](), list[float]()
+        for number in range(TURNS):
+            if number:
+                batches.learn_encoder(model, micro_batch(rng, 40, 25, items), model.config.update_passes, rng)
+            state.offset = number + 1
+            parent, began = (names[-1] if names else None), time.perf_counter()
+            names.append(checkpoint.save(registry, model, state, parent, number, number + 1, "bench", {}))
+            registry.promote(names[-1])
+            seconds.append(time.perf_counter() - began)
+        written = [
+            sum(file.size for path, file in registry.manifest(name).files.items() if "/" not in path) for name in names
+        ]
+        rows = [sum(each.size for path, each in registry.manifest(n).files.items() if "items" in path) for n in names]
+        held, all_of_it, prepared = served(lambda: checkpoint.load_served(registry, names[-2]), items)
+        _, changed, again = served(lambda: checkpoint.load_served(registry, names[-1], held, names[-2]), items)
+    figures = {
+        "whole_mb": written[0] / 1e6,
+        "changed_mb": statistics.median(written[1:]) / 1e6,
+        "changed_rows_mb": statistics.median(rows[1:]) / 1e6,
+        "whole_write_seconds": seconds[0],
+        "changed_write_seconds": statistics.median(seconds[1:]),
+        "swap_by_all_seconds": all_of_it,
+        "swap_by_changes_seconds": changed,
+        "vectors_seconds": statistics.mean([prepared, again]),
+    }
+    ratio = figures["changed_mb"] / figures["whole_mb"]
+    return [at_most(f"bytes of a checkpoint, changed rows / all {items:,}", ratio, 0.1)], figures
+
+
+def served(load: Callable[[], Model], items: int) -> tuple[Model, float, float]:
+    """The model, the seconds of loading it, and those until it can answer."""
+    began = time.perf_counter()
+    model = load()
+    loaded = time.perf_counter()
+    model.prepare(items)
+    return model, loaded - began, time.perf_counter() - loaded
 
 
 def of_rows(few: int, many: int) -> Found:

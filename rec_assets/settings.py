@@ -100,6 +100,7 @@ class TrainConfig:
     drift_rate: float = 1.0  # times the update rates, for drift_batches micro-batches after the loss has turned
     drift_batches: int = 10
     state_every_events: int = 20_000
+    whole_every: int = 50  # of so many checkpoints one holds all item rows, the others only those that changed
 
 
 class Promise(BaseModel, frozen=True, extra="forbid"):

@@ -51,7 +51,7 @@ def candidate(registry, log, start, end, gate=GATE):
     """As a run that was killed after it has learnt leaves it."""
     arrays = {"encoder": {"x": np.zeros(2, np.float32)}}
     extra = {"gate": gate, "metrics": METRICS}
-    return registry.write("base", registry.promoted(), start, end, arrays, manifest=extra, log_id=log.log_id)
+    return registry.write(registry.promoted(), start, end, arrays, manifest=extra, log_id=log.log_id)
 
 
 def materialize(*assets, end=None):

@@ -64,12 +64,13 @@ def promote(checkpoint_id: Id) -> None:
 @app.command()
 def rollback(
     to: Annotated[str | None, typer.Argument(help="An ancestor of what is served; its parent if not given.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="In place of it: what was served at this time, UTC.")] = None,
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "by hand",
 ) -> None:
     """Serve an earlier checkpoint again. What it had not learnt is skipped, until `rec train --range` asks for it."""
     settings, registry = Settings(), _registry()
     try:
-        pointer = registry.rollback(_found(registry, to) if to else None, reason)
+        pointer = registry.rollback(_served_at(registry, at) if at else _found(registry, to) if to else None, reason)
     except PROBLEMS as error:
         fail(error)
     console.print(f"Rolled back from {pointer.previous} to {pointer.id}, offset {pointer.watermark}.")
@@ -96,6 +97,13 @@ def _found(registry: Registry, beginning: str) -> str:
         what = f"{len(found)} checkpoints begin" if found else "No checkpoint begins"
         fail(f"{what} with {beginning!r}: see `rec models list`")
     return found[0]
+
+
+def _served_at(registry: Registry, at: datetime) -> str:
+    found = registry.served_at(round(at.replace(tzinfo=UTC).timestamp() * 1e6))
+    if found is None:
+        fail(f"Nothing is known to have been served at {at} UTC: see `rec models list` for what was, and since when")
+    return found
 
 
 def _cells(row: Listed) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def of_registry(settings: Settings, log: Log) -> Iterator[Finding]:
     problems = []
     for each in registry.ids():
         try:
-            registry.load(each)
+            registry.verify(each)
         except (CorruptCheckpoint, NewerFormat) as error:
             problems.append(str(error))
     found = _some(problems) if problems else f"{len(registry.ids())}, each as it was written"

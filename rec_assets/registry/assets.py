@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from rec_assets.registry.shelf import number_of
 from rec_assets.resources import Checkpoints, EventLog, Warehouse
 from rec_assets.settings import Settings
 from rec_assets.tables import finish, ledger
@@ -42,10 +43,10 @@ def promoted_checkpoint(
             finish.promoted(con, line.start, line.end, pointer.id, pointer.promoted_at)
         if not waiting:
             context.log.info("no candidate waits: the pointer stays")
-        if (
-            len(registry.ids()) > 2 * settings.keep_checkpoints
-        ):  # at one every few seconds a schedule would come too late
-            registry.retain(settings.keep_checkpoints)
+        ids, keep = registry.ids(), settings.keep_checkpoints
+        # At one every few seconds a schedule would come too late; looking at a long chain each time would be too much.
+        if len(ids) > 2 * keep and number_of(ids[-1])[0] % max(keep, 1) == 0:
+            registry.retain(keep)
         now = publish(con, records, registry, settings)
         weights = now.freshness["weights"] or {}
         metadata: dict[str, Any] = {

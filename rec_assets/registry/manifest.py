@@ -10,7 +10,7 @@ import msgspec
 from rec_assets import durable
 from rec_assets.durable import NewerFormat
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NAME = "manifest.json"
 
 

@@ -3,55 +3,40 @@
 import hashlib
 import importlib.metadata
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from rec_assets import durable
-from rec_assets.durable import NewerFormat
 from rec_assets.registry import draft as drafts
 from rec_assets.registry import manifest as manifests
 from rec_assets.registry import promotion, retention
-from rec_assets.registry.checkpoint import Checkpoint
-from rec_assets.registry.manifest import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Skipped
+from rec_assets.registry.changes import Changes
+from rec_assets.registry.manifest import Manifest, Range, Skipped
 from rec_assets.registry.promotion import Line, NotPromotable, Promoted
+from rec_assets.registry.shelf import PINS, Shelf, number_of
 
-LOCK, PINS = ".lock", "pins.json"
-ID = re.compile("[0-9]{6,}-[0-9a-f]{8}")
-
-
-class Listed(NamedTuple):
-    """One checkpoint as `rec models list` shows it."""
-
-    id: str
-    manifest: Manifest | None  # None: unreadable
-    size: int  # bytes of all files
-    state: str  # promoted, was promoted, rolled back, refused, candidate, unreadable
-    at: int | None  # µs, when it came into that state
-    reason: str
-    pinned: list[str]
+LOCK = ".lock"
 
 
-class Registry:
+class Registry(Shelf):
     """A directory of checkpoints. Any number of processes may use it; what changes it is done under one lock."""
 
     def __init__(self, directory: Path, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         """`clock` gives µs since 1970, UTC."""
-        self.directory = directory
+        super().__init__(directory)
         self.clock = clock
         directory.mkdir(parents=True, exist_ok=True)
         self._erasures = promotion.erasures(directory)
 
     def write(
         self,
-        kind: Literal["base", "delta"],
         parent: str | None,
         start: int,
         end: int,
@@ -60,6 +45,7 @@ class Registry:
         manifest: Mapping[str, Any] | None = None,
         *,
         log_id: str,
+        changes: Mapping[str, Changes] | None = None,
         skipped: Sequence[Skipped] = (),
         state: str | None = None,
         folders: Mapping[str, Callable[[Path], object]] | None = None,
@@ -67,11 +53,15 @@ class Registry:
         """Write a checkpoint learnt from the offsets [start, end) of a log, and return its id, e.g. 000042-1f0c9a3b.
 
         {"encoder": {...}} becomes encoder.safetensors, a table items.parquet; a folder is made and handed to its
-        function to be filled. `manifest` holds what else is to be known, e.g. metrics and config (JSON; NumPy scalars
-        allowed). `state` names the checkpoint whose live state this one builds on. Offsets between the parent's
-        watermark and start that `skipped` does not cover are recorded as not learnt. Raises ValueError where an offset
-        would be learnt twice, NoCheckpoint for an unknown parent or state, NotPromotable for a refused parent.
+        function to be filled. `changes` are groups of arrays as what became of the parent's; one that is not among the
+        whole `arrays` too makes this a delta, which needs its parent. `manifest` holds what else is to be known, e.g.
+        metrics and config (JSON; NumPy scalars allowed). `state` names the checkpoint whose live state this one builds
+        on. Offsets between the parent's watermark and start that `skipped` does not cover are recorded as not learnt.
+        Raises ValueError where an offset would be learnt twice, NoCheckpoint for an unknown parent or state,
+        NotPromotable for a refused parent.
         """
+        if changes and parent is None:
+            raise ValueError(f"changes of {sorted(changes)} without a parent that they are made to")
         before = self.manifest(parent) if parent is not None else None
         if state is not None:
             self.manifest(state)
@@ -81,7 +71,7 @@ class Registry:
         described = Manifest(
             format_version=manifests.FORMAT_VERSION,
             id="",
-            kind=kind,
+            kind="delta" if (changes or {}).keys() - arrays.keys() else "base",
             parent=parent,
             log_id=log_id,
             start=start,
@@ -98,37 +88,11 @@ class Registry:
         draft = self.directory / f".draft-{os.getpid()}-{time.monotonic_ns()}"
         draft.mkdir()
         try:
-            drafts.fill(draft, arrays, tables or {}, folders or {})
+            drafts.fill(draft, arrays, changes or {}, tables or {}, folders or {})
             return self._publish(draft, described)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)  # so that a full disk does not stay full of drafts
             raise
-
-    def load(self, checkpoint_id: str, verify: bool = True) -> Checkpoint:
-        """Open a checkpoint whose files are what was written. NoCheckpoint, CorruptCheckpoint, NewerFormat."""
-        return Checkpoint(self.directory / _checked(checkpoint_id), verify)
-
-    def manifest(self, checkpoint_id: str) -> Manifest:
-        """A checkpoint's manifest alone."""
-        return manifests.read(self.directory / _checked(checkpoint_id))
-
-    def ids(self) -> list[str]:
-        """All checkpoints, oldest first."""
-        names = [path.name for path in self.directory.iterdir() if ID.fullmatch(path.name) and path.is_dir()]
-        return sorted(names, key=_number)
-
-    def promoted(self) -> str | None:
-        """The id of what is served, or None."""
-        pointer = self.pointer()
-        return pointer.id if pointer else None
-
-    def pointer(self) -> Promoted | None:
-        """All of promoted.json, or None; needs no lock."""
-        return promotion.read_pointer(self.directory)
-
-    def history(self) -> list[Line]:
-        """What was promoted, refused and rolled back, and when, oldest first."""
-        return promotion.read_history(self.directory)
 
     def promote(self, checkpoint_id: str) -> Promoted:
         """Make a checkpoint the one that is served if its parent still is; NotPromotable otherwise.
@@ -189,64 +153,11 @@ class Registry:
             promotion.write_pointer(self.directory, pointer)
             return pointer
 
-    def chain(self, checkpoint_id: str) -> list[Manifest]:
-        """The checkpoint and its parents, as far back as retention kept them, newest first."""
-        links = [self.manifest(checkpoint_id)]
-        while (parent := links[-1].parent) is not None:
-            try:
-                links.append(self.manifest(parent))
-            except NoCheckpoint:
-                break
-        return links
-
-    def ancestors(self, checkpoint_id: str) -> list[str]:
-        """Those of a checkpoint's parents that retention kept, newest first; the known-good one too where links
-        between are gone.
-        """
-        chain = self.chain(checkpoint_id)
-        found = [manifest.id for manifest in chain[1:]]
-        known_good = chain[0].shadow.get("known_good")
-        if known_good and known_good not in (checkpoint_id, *found) and (self.directory / known_good).is_dir():
-            found.append(known_good)
-        return found
-
-    def passed_over(self, log_id: str, start: int, end: int) -> list[Skipped]:
-        """Of the offsets [start, end) of a log, what was refused or rolled back, and why; in order, disjoint."""
-        found: dict[Range, str] = {}
-        for line in self.history():
-            if line.action == "promoted":
-                continue
-            try:
-                given_up = self.manifest(line.id)
-                low = given_up.start if line.to is None else self.manifest(line.to).watermark
-            except NoCheckpoint:  # retention took it
-                continue
-            span = Range(max(low, start), min(given_up.end, end))
-            if given_up.log_id == log_id and span.start < span.end:
-                found[span] = f"{line.action}: {line.reason}"
-        return manifests.apart([Skipped(*span, reason) for span, reason in found.items()])
-
-    def why_rolled_back(self) -> str:
-        """Of the last time that it happened."""
-        lines = [line for line in self.history() if line.action == "rolled back"]
-        return f"rolled back: {lines[-1].reason}" if lines else "rolled back"
-
-    def pins(self) -> dict[str, str]:
-        """Names under which retention must keep a checkpoint."""
-        try:
-            return msgspec.json.decode((self.directory / PINS).read_bytes(), type=dict[str, str])
-        except FileNotFoundError:
-            return {}
-
     def pin(self, name: str, checkpoint_id: str) -> None:
         """Keep a checkpoint under a name, e.g. "frozen"; the name's former one is let go."""
         with durable.locked(self.directory / LOCK):
             pins = self.pins() | {name: self.manifest(checkpoint_id).id}
             durable.replace(self.directory / PINS, msgspec.json.encode(pins))
-
-    def pinned(self, name: str) -> str | None:
-        """The id kept under a name, or None."""
-        return self.pins().get(name)
 
     def retain(self, keep: int, leftover_seconds: float = 3600.0) -> list[str]:
         """Remove what is not needed and return the removed ids; `keep` is how many of the newest stay in any case.
@@ -264,7 +175,7 @@ class Registry:
             readable = {row.id: row.manifest for row in self.list() if row.manifest is not None}
             needed = retention.needed(roots, readable)
             removed = [each for each in readable if each not in needed]
-            for each in removed:
+            for each in reversed(removed):  # a kill leaves no delta without its base
                 retention.remove(self.directory / each)
             retention.clear_leftovers(self.directory, self.clock(), leftover_seconds)
             promotion.trim(self.directory)
@@ -291,34 +202,4 @@ class Registry:
     def _next_number(self) -> int:
         # The history too: the newest checkpoint may have been removed by hand.
         names = [*self.ids(), *(line.id for line in self.history()[-100:])]
-        return max((_number(name)[0] for name in names), default=0) + 1
-
-    def list(self) -> Sequence[Listed]:
-        """All checkpoints, oldest first, with what became of them; those that cannot be read too."""
-        current, pins = self.promoted(), self.pins()
-        last = {line.id: line for line in self.history()}
-        return [_listed(self.directory / each, current, last.get(each), pins) for each in self.ids()]
-
-
-def _checked(checkpoint_id: str) -> str:
-    """Refuse what is no id, so that none from outside can name another directory."""
-    if not ID.fullmatch(checkpoint_id):
-        raise NoCheckpoint(f"{checkpoint_id!r} is no checkpoint id: see `rec models list`")
-    return checkpoint_id
-
-
-def _number(checkpoint_id: str) -> tuple[int, str]:
-    """What to sort by: a long-lived registry runs into seven digits."""
-    return int(checkpoint_id.split("-")[0]), checkpoint_id
-
-
-def _listed(directory: Path, current: str | None, line: Line | None, pins: Mapping[str, str]) -> Listed:
-    names = sorted(name for name, each in pins.items() if each == directory.name)
-    try:
-        manifest = manifests.read(directory)
-    except (CorruptCheckpoint, NewerFormat) as error:
-        return Listed(directory.name, None, 0, "unreadable", None, str(error), names)
-    states = {"promoted": "was promoted", "rolled back": "rolled back", "refused": "refused"}
-    state = "promoted" if manifest.id == current else states[line.action] if line else "candidate"
-    size = sum(file.size for file in manifest.files.values())
-    return Listed(manifest.id, manifest, size, state, line.at if line else None, line.reason if line else "", names)
+        return max((number_of(name)[0] for name in names), default=0) + 1

@@ -21,7 +21,8 @@ from rec_assets.registry import manifest as manifests
 from rec_assets.registry import promotion, retention
 from rec_assets.registry.checkpoint import Checkpoint
 from rec_assets.registry.manifest import File, Manifest
-from rec_assets.registry.registry import LOCK, PINS, Registry
+from rec_assets.registry.registry import LOCK, Registry
+from rec_assets.registry.shelf import PINS
 
 REPLACES = "replaces"  # in a manifest's extra
 # Writes what is to be another file of a checkpoint into a directory, and says how much of what was taken out.

@@ -1,6 +1,6 @@
 """Builds a bento that carries the promoted checkpoint: `python -m rec_assets.serving.bento [--gpu]`.
 
-The checkpoint goes into BentoML's model store under a tag of its own, byte for byte, together with the live state and
+The checkpoint goes into BentoML's model store under a tag of its own, complete, together with the live state and
 the names of the items at its watermark, for a bento is served beside an empty log. The bento then names that exact tag.
 """
 
@@ -20,6 +20,7 @@ from rec_assets.features import state as live
 from rec_assets.features import storage
 from rec_assets.log import Log
 from rec_assets.registry import NoCheckpoint, Registry
+from rec_assets.registry.compaction import write_whole
 from rec_assets.serving.catalogue import Catalogue
 from rec_assets.serving.loading import CATALOGUE, CHECKPOINTS, READ_ROWS, STATE, read_catalogue
 from rec_assets.serving.service import MODEL
@@ -38,11 +39,10 @@ def pack(settings: Settings, directory: Path) -> str:
     pointer = registry.pointer()
     if pointer is None:
         raise NoCheckpoint(f"nothing is promoted in {settings.checkpoints_dir}: train first")
-    registry.load(pointer.id)  # whole, or CorruptCheckpoint
     (directory / CHECKPOINTS).mkdir(parents=True)
-    shutil.copytree(registry.directory / pointer.id, directory / CHECKPOINTS / pointer.id)
+    write_whole(registry, pointer.id, directory / CHECKPOINTS)  # or CorruptCheckpoint
     durable.replace(directory / CHECKPOINTS / "promoted.json", (registry.directory / "promoted.json").read_bytes())
-    _, state = checkpoints.load(registry, pointer.id, settings.kinds, log.start())
+    state = checkpoints.state_of(registry, pointer.id, settings.kinds, log.start())
     for records in log.batches(state.offset, pointer.watermark, READ_ROWS):
         live.update(state, parse(records, state.kinds), records[-1].offset + 1)
     (directory / STATE).mkdir()

@@ -104,14 +104,16 @@ class Engine:
             served.clock.take(parsed.events)
 
     def adopt(self, registry: Registry, pointer: Promoted) -> None:
-        """Serve a checkpoint: load and warm it beside the old one, then one assignment. Raises loading.UNUSABLE.
+        """Serve a checkpoint: load what has changed and warm it beside the old one, then one assignment. Raises
+        loading.UNUSABLE.
 
         The live state stays, for its keys are those of the same log; a checkpoint of another log brings its own.
         """
         served = self.served
         if registry.manifest(pointer.id).log_id == served.keys_of:
-            model = checkpoints.load_model(registry, pointer.id)
+            model = checkpoints.load_served(registry, pointer.id, served.model, served.checkpoint)
             model.content = served.state.content
+            model.prepare(len(served.state.items))
             self.served = dataclasses.replace(
                 served,
                 model=model,

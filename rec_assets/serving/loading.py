@@ -44,7 +44,7 @@ class Served:
 
 
 def open_served(settings: Settings, log: Log, packed: Path | None) -> Served:
-    """What to start with: the promoted checkpoint, the one before it if that cannot be read, else nothing learnt.
+    """What to start with: the promoted checkpoint, an earlier one if that cannot be read, else nothing learnt.
 
     `packed` is the folder of a bento's model; it counts where the installation has promoted nothing itself.
     """
@@ -55,9 +55,7 @@ def open_served(settings: Settings, log: Log, packed: Path | None) -> Served:
         pointer = registry.pointer()
     else:
         packed = None
-    for checkpoint_id in (pointer.id, pointer.previous) if pointer else ():
-        if checkpoint_id is None:
-            continue
+    for checkpoint_id in to_try(registry, pointer) if pointer else ():
         try:
             return load(settings, registry, checkpoint_id, log, packed, pointer)
         except UNUSABLE:
@@ -65,6 +63,14 @@ def open_served(settings: Settings, log: Log, packed: Path | None) -> Served:
     state = live.init(settings.train, settings.kinds)
     catalogue = Catalogue(state.items)
     return Served(state, catalogue, Masks(catalogue), LogClock(), log.log_id)
+
+
+def to_try(registry: Registry, pointer: Promoted) -> list[str]:
+    """The promoted checkpoint, the one before it and, should a file be lost that both build on, earlier bases."""
+    tried = [pointer.id] + ([pointer.previous] if pointer.previous is not None else [])
+    bases = [row.id for row in registry.list() if row.manifest is not None and row.manifest.kind == "base"]
+    promoted = {line.id for line in registry.history() if line.action == "promoted"}
+    return tried + [each for each in reversed(bases) if each not in tried and each in promoted]
 
 
 def load(
@@ -76,9 +82,11 @@ def load(
     """
     manifest = registry.manifest(checkpoint_id)
     same = manifest.log_id == log.log_id
-    model, state = checkpoints.load(registry, checkpoint_id, settings.kinds, log.start() if same else 0)
+    model = checkpoints.load_served(registry, checkpoint_id)
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)
+    else:
+        state = checkpoints.state_of(registry, checkpoint_id, settings.kinds, log.start() if same else 0)
     catalogue = Catalogue(state.items)
     if packed is not None:
         catalogue.read(pq.read_table(packed / CATALOGUE))

@@ -10,7 +10,8 @@ import numpy as np
 
 from rec_assets.features import storage
 from rec_assets.features.state import LiveState
-from rec_assets.registry import Checkpoint, Registry, Skipped
+from rec_assets.registry import Changes, Checkpoint, Registry, Skipped
+from rec_assets.registry.checkpoint import rows_file, whole_file
 from rec_assets.settings import Kind, TrainConfig
 from rec_assets.training.model import Model, limits_of
 from rec_assets.training.replay import Replay
@@ -35,25 +36,44 @@ def save(
     """Write a candidate learnt from the offsets [start, end), and return its id.
 
     The live state is written with the first one and then every `state_every_events` offsets; others name the one to
-    read on from. `skipped`: why nothing was learnt from what lies between the parent's watermark and `start`.
+    read on from. Of the item rows those that changed are written, or all where that is no more, and all of them in
+    one of `whole_every` checkpoints. `skipped`: why nothing was learnt from what lies between the parent's watermark
+    and `start`.
     """
     assert state.offset == end, f"the state is at offset {state.offset}, the checkpoint at {end}"
     carrier = carrier_of(registry, parent) if parent is not None else None
     if carrier is not None and end - registry.manifest(carrier).end >= model.config.state_every_events:
         carrier = None
-    contiguous = {
-        part: {name: np.asarray(x, order="C") for name, x in each.items()} for part, each in arrays_of(model).items()
-    }
+    arrays, changes = arrays_of(model), _changes(model, parent)
+    if changes and not _compacts(registry, str(parent), model.config.whole_every):
+        del arrays[ITEMS]
     described = {
         "config": dataclasses.asdict(model.config),
         "kinds": {name: dataclasses.asdict(kind) for name, kind in state.kinds.items()},
         **extra,
     }
     folders = {STATE: lambda directory: storage.save(state, directory)} if carrier is None else None
-    return registry.write(
-        "base", parent, start, end, contiguous, manifest=described, log_id=log_id, state=carrier, folders=folders,
+    written = registry.write(
+        parent, start, end, arrays, manifest=described, log_id=log_id, changes=changes, state=carrier, folders=folders,
         skipped=skipped,
     )  # fmt: skip
+    model.store.saved(written)
+    return written
+
+
+def _changes(model: Model, parent: str | None) -> dict[str, Changes]:
+    """The item rows that are not the parent's, unless they are so many that all of them are written sooner."""
+    store = model.store
+    if parent is None or store.saved_as != parent or 2 * np.count_nonzero(store.touched[: store.size]) > store.size:
+        return {}
+    return {ITEMS: store.changes()}
+
+
+def _compacts(registry: Registry, parent: str, whole_every: int) -> bool:
+    """Whether the rows are to be written whole too: so many deltas follow a base, or half as large as it is."""
+    base, *deltas = registry.links(parent)
+    size = sum(delta.files[rows_file(ITEMS)].size for delta in deltas)
+    return len(deltas) + 1 >= whole_every or 2 * size > base.files[whole_file(ITEMS)].size
 
 
 def arrays_of(model: Model) -> dict[str, dict[str, np.ndarray]]:
@@ -68,14 +88,10 @@ def load(
 ) -> tuple[Model, LiveState]:
     """A checkpoint's model, and a live state at or before its watermark: the caller reads on from the log.
 
-    `kinds` is the vocabulary of now: what it says anew goes for the events to come. Where the log no longer has what
-    came after the state, as it begins at `log_start`, it is the oldest kept state that can be read on from: keys and
-    counts go by the log, whatever the weights know.
-
     Raises NoCheckpoint, CorruptCheckpoint or NewerFormat.
     """
     model = load_model(registry, checkpoint_id)
-    state = load_state(registry, _covered(registry, carrier_of(registry, checkpoint_id), log_start), kinds)
+    state = state_of(registry, checkpoint_id, kinds, log_start)
     model.content = state.content
     return model, state
 
@@ -83,6 +99,36 @@ def load(
 def load_model(registry: Registry, checkpoint_id: str) -> Model:
     """The model alone. Its `content` is for the caller to set, from the live state it is used with."""
     checkpoint = registry.load(checkpoint_id)
+    model = _trees(checkpoint)
+    model.store = _store(model.config, checkpoint.arrays(ITEMS))
+    model.store.saved(checkpoint_id)
+    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY), model.replay.half_life)
+    return model
+
+
+def load_served(registry: Registry, checkpoint_id: str, held: Model | None = None, held_id: str | None = None) -> Model:
+    """The model as far as it ranks: without replay and without the moments of item rows.
+
+    Where `held` is that of an earlier checkpoint and what has changed since is written, only that is read; `held`
+    stays as it is. Else all is read.
+    """
+    steps = registry.since(held_id, checkpoint_id, ITEMS) if held_id is not None else []
+    if held is not None and steps:
+        model = _trees(steps[-1])
+        model.store = held.store.after([step.changes(ITEMS) for step in steps])
+        return model
+    checkpoint = registry.load(checkpoint_id)
+    model = _trees(checkpoint)
+    model.store = _store(model.config, checkpoint.arrays(ITEMS, _ranks))
+    return model
+
+
+def _ranks(name: str) -> bool:
+    return not name.endswith((".first", ".second"))
+
+
+def _trees(checkpoint: Checkpoint) -> Model:
+    """A model with a checkpoint's dense parts."""
     model = Model(config_of(checkpoint))
     for part, names in TREES.items():
         arrays = checkpoint.arrays(part)
@@ -90,11 +136,21 @@ def load_model(registry: Registry, checkpoint_id: str) -> Model:
             setattr(model, name, tree)
         if part == ENCODER:
             model.row_steps, model.events = arrays["steps"].tolist()
-    model.store = EmbeddingStore.from_arrays(
-        checkpoint.arrays(ITEMS), model.config.embedding_dim, model.config.seed, limits_of(model.config)
-    )
-    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY), model.replay.half_life)
     return model
+
+
+def _store(config: TrainConfig, arrays: dict[str, np.ndarray]) -> EmbeddingStore:
+    return EmbeddingStore.from_arrays(arrays, config.embedding_dim, config.seed, limits_of(config))
+
+
+def state_of(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind], log_start: int = 0) -> LiveState:
+    """The live state that a checkpoint builds on.
+
+    `kinds` is the vocabulary of now: what it says anew goes for the events to come. Where the log no longer has what
+    came after the state, as it begins at `log_start`, it is the oldest kept state that can be read on from: keys and
+    counts go by the log, whatever the weights know.
+    """
+    return load_state(registry, _covered(registry, carrier_of(registry, checkpoint_id), log_start), kinds)
 
 
 def load_state(registry: Registry, carrier: str, kinds: Mapping[str, Kind]) -> LiveState:

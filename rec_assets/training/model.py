@@ -93,6 +93,10 @@ class Model:
             )
         self.changed()
 
+    def prepare(self, n_items: int) -> None:
+        """Derive from the weights what answering needs, before the first answer."""
+        self._vectors(n_items)
+
     def content_of(self, keys: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """Content vectors f32[n, K] of item keys, 0 where nothing is known."""
         found = np.zeros((len(keys), CONTENT_DIM), np.float32)

@@ -2,6 +2,7 @@
 recompiles when it grows, and a step costs what it touches. The ideas are Monolith's (arXiv 2209.07663).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,14 @@ import numpy.typing as npt
 
 from rec_assets.models import encoder
 from rec_assets.models.compile import bucket
+from rec_assets.registry.changes import Changes, apply
 from rec_assets.training import keymap
 
 Keys = npt.NDArray[np.int32]
 Arrays = dict[str, npt.NDArray]
 SLOTS = ("value", "first", "second")  # the parameter and Adam's two moments: they live and die with the row
+COLUMNS = ("key_of", "chosen", "seen_at")  # the other arrays with a place for each row
+LEAST = 64  # rows that there is room for
 SPARE = 16  # a full store gives up this part of its rows at once, those unseen for longest
 SWEPT = 8_192  # rows looked at for their time to live at each admission
 LOOKED_AT = 1_024  # rows that stand for all when a rare item's bias is asked for
@@ -37,14 +41,16 @@ class EmbeddingStore:
     def __init__(self, dim: int, seed: int, limits: Limits) -> None:
         self.dim, self.seed, self.limits = dim, seed, limits
         self.size = 0  # rows that were ever given: the arrays are in use up to here
-        self.map = keymap.empty(64)
-        self.key_of: Keys = np.full(64, -1, np.int32)  # by row; -1: free
+        self.map = keymap.empty(LEAST)
+        self.key_of: Keys = np.full(LEAST, -1, np.int32)  # by row; -1: free
         self.free: Keys = np.empty(0, np.int32)  # rows below `size` that may be given again
-        self.embedding = {slot: np.zeros((64, dim), np.float32) for slot in SLOTS}
-        self.bias = {slot: np.zeros(64, np.float32) for slot in SLOTS}
-        self.chosen = np.zeros(64, np.float32)  # how often a row was a target: its share is its chance to be sampled
+        self.embedding = {slot: np.zeros((LEAST, dim), np.float32) for slot in SLOTS}
+        self.bias = {slot: np.zeros(LEAST, np.float32) for slot in SLOTS}
+        self.chosen = np.zeros(LEAST, np.float32)  # how often a row was a target: its share is its chance to be sampled
         self.chosen_total = 0.0
-        self.seen_at = np.zeros(64)  # by row, seconds of the stream
+        self.seen_at = np.zeros(LEAST)  # by row, seconds of the stream
+        self.touched = np.zeros(LEAST, np.bool_)  # by row: another one than in the checkpoint `saved_as`
+        self.saved_as: str | None = None
         counters = 1 << max(10, (4 * min(limits.rows, 1 << 22) - 1).bit_length()) if limits.admit_events > 1 else 0
         self.counts = np.zeros(counters, np.uint8)  # of events of ids without a row
         self.counted = 0  # events in `counts`
@@ -67,6 +73,7 @@ class EmbeddingStore:
         known, counts = np.unique(events, return_counts=True)
         rows = self.rows(known)
         self.seen_at[rows[rows >= 0]] = now
+        self.touched[rows[rows >= 0]] = True
         self._sweep(now)
         new = known[rows < 0]
         if self.limits.admit_events > 1 and len(new):
@@ -78,6 +85,7 @@ class EmbeddingStore:
         """Count rows [n] that were targets; -1 is passed over."""
         rows = rows[rows >= 0]
         np.add.at(self.chosen, rows, 1.0)
+        self.touched[rows] = True
         self.chosen_total += len(rows)
 
     def rare_bias(self) -> float:
@@ -99,6 +107,7 @@ class EmbeddingStore:
 
     def scatter(self, rows: Keys, gathered: dict[str, encoder.Rows]) -> None:
         """Write back what `gather` gave for the same rows."""
+        self.touched[rows] = True
         for slot, (embedding, bias) in gathered.items():
             self.embedding[slot][rows] = np.asarray(embedding)[: len(rows)]
             self.bias[slot][rows] = np.asarray(bias)[: len(rows)]
@@ -140,6 +149,7 @@ class EmbeddingStore:
         self.bias["value"][rows] = bias
         self.chosen[rows] = 0.0
         self.seen_at[rows] = now
+        self.touched[rows] = True
         self.born += len(new)
 
     def _grow(self, size: int) -> None:
@@ -152,6 +162,7 @@ class EmbeddingStore:
             self.embedding[slot] = grown(self.embedding[slot], size, 0.0)
             self.bias[slot] = grown(self.bias[slot], size, 0.0)
         self.chosen, self.seen_at = grown(self.chosen, size, 0.0), grown(self.seen_at, size, 0.0)
+        self.touched = grown(self.touched, size, 0.0)
 
     def _sweep(self, now: float) -> None:
         """Let go of rows past their time to live; each call looks at the next few rows only."""
@@ -167,31 +178,51 @@ class EmbeddingStore:
         self.key_of[rows] = -1
         self.chosen_total -= float(self.chosen[rows].sum())
         self.chosen[rows] = 0.0
+        self.touched[rows] = True
         self.free = np.concatenate([self.free, rows.astype(np.int32)])
 
     def to_arrays(self) -> Arrays:
         """What a checkpoint keeps."""
-        arrays: Arrays = {name: getattr(self, name)[: self.size] for name in ("key_of", "chosen", "seen_at")}
-        for slot in SLOTS:
-            arrays[f"embedding.{slot}"] = self.embedding[slot][: self.size]
-            arrays[f"bias.{slot}"] = self.bias[slot][: self.size]
-        arrays |= {"free": self.free, "counts": self.counts}
-        return arrays | {"numbers": np.array([self.counted, self.hand, self.born], np.int64)}
+        return {name: array[: self.size] for name, array in self._columns().items()} | self._others()
+
+    def changes(self) -> Changes:
+        """What became of the arrays of the checkpoint `saved_as`."""
+        rows = np.flatnonzero(self.touched[: self.size]).astype(np.int32)
+        changed = {name: array[rows] for name, array in self._columns().items()}
+        return Changes(rows, self.size, changed, self._others())
+
+    def saved(self, checkpoint_id: str) -> None:
+        """From now on changes are counted from this checkpoint."""
+        self.saved_as = checkpoint_id
+        self.touched[: self.size] = False
+
+    def after(self, changes: Sequence[Changes]) -> "EmbeddingStore":
+        """The store that this one becomes by changes, oldest first; beside it, for this one stays as it is."""
+        return EmbeddingStore.from_arrays(apply(self.to_arrays(), changes, keep=True), self.dim, self.seed, self.limits)
+
+    def _columns(self) -> Arrays:
+        columns: Arrays = {name: getattr(self, name) for name in COLUMNS}
+        for slot in self.embedding:
+            columns |= {f"embedding.{slot}": self.embedding[slot], f"bias.{slot}": self.bias[slot]}
+        return columns
+
+    def _others(self) -> Arrays:
+        numbers = np.array([self.counted, self.hand, self.born], np.int64)
+        return {"free": self.free, "counts": self.counts, "numbers": numbers}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, dim: int, seed: int, limits: Limits) -> "EmbeddingStore":
-        """The store that `to_arrays` was taken from."""
+        """The store that `to_arrays` was taken from; one that only serves has no moments. It takes the arrays over."""
         store = cls(dim, seed, limits)
-        keys = arrays["key_of"]
-        store._grow(len(keys))
-        store.size = len(keys)
-        alive = np.flatnonzero(keys >= 0).astype(np.int32)
-        keymap.insert(store.map, keys[alive].astype(np.int64), alive)
-        for name in ("key_of", "chosen", "seen_at"):
-            getattr(store, name)[: store.size] = arrays[name]
-        for slot in SLOTS:
-            store.embedding[slot][: store.size] = arrays[f"embedding.{slot}"]
-            store.bias[slot][: store.size] = arrays[f"bias.{slot}"]
+        store.key_of, store.chosen, store.seen_at = (arrays[name] for name in COLUMNS)
+        kept = [slot for slot in SLOTS if f"embedding.{slot}" in arrays]
+        store.embedding = {slot: arrays[f"embedding.{slot}"] for slot in kept}
+        store.bias = {slot: arrays[f"bias.{slot}"] for slot in kept}
+        store.size = len(store.key_of)
+        store.touched = np.zeros(store.size, np.bool_)
+        alive = np.flatnonzero(store.key_of >= 0).astype(np.int32)
+        store.map = keymap.empty(max(store.size, LEAST))
+        keymap.insert(store.map, store.key_of[alive].astype(np.int64), alive)
         store.free = arrays["free"]
         if len(arrays["counts"]) == len(store.counts):  # else other limits were in force
             store.counts = arrays["counts"]
@@ -202,7 +233,7 @@ class EmbeddingStore:
 
 def grown(array: npt.NDArray, size: int, fill: float) -> npt.NDArray:
     """The array itself if it has `size` rows, else a copy with its rows doubled until it has."""
-    rows = len(array)
+    rows = max(len(array), LEAST)
     while rows < size:
         rows *= 2
     if rows == len(array):

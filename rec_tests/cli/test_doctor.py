@@ -36,7 +36,7 @@ def built(tmp_path_factory):
             log.append([Draft("event", json.dumps(event).encode()) for event in events], "test")
             write(con, log, start, start + 2, settings.kinds, "run")
             arrays = {"encoder": {"item": np.zeros(2, np.float32)}}
-            name = registry.write("base", parent, start, start + 2, arrays, log_id=log.log_id)
+            name = registry.write(parent, start, start + 2, arrays, log_id=log.log_id)
             finish.trained(con, start, start + 2, name, {})
             if start == 4:
                 registry.refuse(name, "loss rose")
@@ -174,7 +174,7 @@ def test_a_served_list_leads_to_the_offsets_it_was_learnt_from(settings, whole):
         arrays = {"encoder": {"item": np.zeros(2, np.float32)}}
         skipped = whole.passed_over(log.log_id, 4, 6)
         log.append([Draft("event", b"{}")] * 2, "test")
-        third = whole.write("base", second, 6, 8, arrays, log_id=log.log_id, skipped=skipped)
+        third = whole.write(second, 6, 8, arrays, log_id=log.log_id, skipped=skipped)
     for request_id, checkpoint in (("r1", first), ("r2", None), ("r3", third)):
         serve(settings, request_id, checkpoint)
     found = origin(settings)

@@ -20,7 +20,7 @@ def registry(tmp_path, monkeypatch):
 
 
 def _write(registry, parent, start, end, **manifest):
-    return registry.write("base", parent, start, end, ARRAYS, manifest=manifest, log_id="log")
+    return registry.write(parent, start, end, ARRAYS, manifest=manifest, log_id="log")
 
 
 def _run(*arguments):
@@ -104,7 +104,7 @@ def test_a_rollback_by_hand_is_in_the_ledger_at_once(registry, tmp_path):
         for start in (0, 1):
             log.append([Draft("event", b'{"user_id": "u", "item_id": "i", "event": "click"}')], "test")
             write.write(con, log, start, start + 1, settings.kinds, "run")
-            name = registry.write("base", parent, start, start + 1, ARRAYS, log_id=log.log_id)
+            name = registry.write(parent, start, start + 1, ARRAYS, log_id=log.log_id)
             finish.trained(con, start, start + 1, name, {})
             parent = registry.promote(name).id
             finish.promoted(con, start, start + 1, name)

@@ -21,8 +21,6 @@ def write(registry):
 
     def write(parent, start, end, **more):
         tables = {"items": pa.table({"item_id": ["a", "b"]})}
-        return registry.write(
-            more.pop("kind", "base"), parent, start, end, ARRAYS, tables, more.pop("manifest", {}), log_id="log", **more
-        )
+        return registry.write(parent, start, end, ARRAYS, tables, more.pop("manifest", {}), log_id="log", **more)
 
     return write

@@ -181,7 +181,7 @@ def test_no_offset_is_learnt_twice_along_a_chain(registry, write):
 
 def test_another_log_starts_its_own_count(registry, write):
     first = write(None, 0, 10)
-    name = registry.write("base", first, 0, 5, ARRAYS, log_id="another")
+    name = registry.write(first, 0, 5, ARRAYS, log_id="another")
     manifest = registry.manifest(name)
     assert (manifest.watermark, manifest.learnt) == (5, [Range(0, 5)])
 

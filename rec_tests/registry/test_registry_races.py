@@ -33,7 +33,7 @@ def stop(folder):
     print("writing", flush=True)
     sys.stdin.readline()
 registry = Registry(Path(sys.argv[1]))
-registry.write("base", None, 0, 10, {"encoder": {"item": np.zeros((10, 4), np.float32)}}, log_id="log",
+registry.write(None, 0, 10, {"encoder": {"item": np.zeros((10, 4), np.float32)}}, log_id="log",
                folders={"state": stop})
 """
 

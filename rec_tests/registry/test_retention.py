@@ -6,11 +6,11 @@ import pytest
 from rec_assets.registry import NotPromotable
 
 
-def _promoted_chain(registry, write, length, **more):
+def _promoted_chain(registry, write, length):
     names = [write(None, 0, 10)]
     registry.promote(names[0])
     for step in range(1, length):
-        names.append(write(names[-1], step * 10, step * 10 + 10, **more))
+        names.append(write(names[-1], step * 10, step * 10 + 10))
         registry.promote(names[-1])
     return names
 
@@ -28,12 +28,6 @@ def test_the_promoted_and_its_parent_stay_whatever_is_newer(registry, write):
     refused = [write(names[-1], 30, 40) for _ in range(4)]
     assert registry.retain(1) == [names[0], *refused[:-1]]
     assert registry.rollback().id == names[1]
-
-
-def test_deltas_keep_their_base(registry, write):
-    names = _promoted_chain(registry, write, 5, kind="delta")
-    assert registry.retain(1) == []
-    assert registry.ids() == names
 
 
 def test_the_carrier_of_live_state_and_what_is_pinned_stay(registry, write):
