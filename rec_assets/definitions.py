@@ -56,8 +56,8 @@ evaluate = dg.define_asset_job(
     description="Every system on a file of events, beside frozen models and baselines.",
 )
 
-batch_lists = dg.define_asset_job(
-    "batch_lists",
+make_batch_lists = dg.define_asset_job(
+    "make_batch_lists",
     selection=dg.AssetSelection.assets(serving_assets.batch_lists),
     description="Lists for many users as one Parquet file; put a schedule of your own on it.",
     tags=ALL_STEPS,
@@ -148,7 +148,7 @@ defs = dg.Definitions(
         collect_sources,
         hourly_report,
         evaluate,
-        batch_lists,
+        make_batch_lists,
         rebuild,
         compact,
         forget_users,

@@ -32,7 +32,7 @@ def test_a_domain_gives_the_kinds_of_events_unless_they_are_given(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert Settings().kinds == DOMAINS["any"]
     monkeypatch.setenv("REC_DOMAIN", "news")
-    assert set(Settings().kinds) == {"impression", "read", "like"}
+    assert set(Settings().kinds) == {"impression", "read", "like", "skip"}
     (tmp_path / "rec.toml").write_text("[kinds.listen]\nweight = 0.5\nvalue = 'seconds'\nleast = 0\n")
     assert Settings().kinds == {"listen": Kind(0.5, value="seconds", least=0.0)}
     monkeypatch.setenv("REC_DOMAIN", "nwes")

@@ -73,7 +73,7 @@ def test_the_asset_takes_users_from_a_list(trained, monkeypatch):
     monkeypatch.setenv("REC_DATA", str(trained.data))
     config = {"name": "two", "users": ["u1", "u2", "u1"], "k": 3, "control": {"seen": "allowed"}}
     with dg.DagsterInstance.ephemeral() as instance:
-        run = defs.resolve_job_def("batch_lists").execute_in_process(
+        run = defs.resolve_job_def("make_batch_lists").execute_in_process(
             instance=instance, run_config={"ops": {"batch_lists": {"config": config}}}
         )
     [made] = run.asset_materializations_for_node("batch_lists")
