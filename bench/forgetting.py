@@ -7,6 +7,7 @@ and histories are live and the same for every arm, so what differs is what the w
 
 import argparse
 import collections
+import copy
 import dataclasses
 import os
 import time
@@ -28,7 +29,7 @@ from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.metrics import gains, paired_ratio
 from rec_assets.ranking.sources import ENCODER
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, prequential, warmup
+from rec_assets.training import cycle, examples, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 
@@ -63,23 +64,33 @@ def tastes(stream: Stream, first: int, other: int, back: int) -> Stream:
 
 
 def score(
-    arms: dict[str, Arm], state: LiveState, arrays: EventArrays, limit: int, ranked: bool = False
-) -> tuple[npt.NDArray[np.int64], dict[str, ranking.Candidates], dict[str, Gains], dict[str, Gains]]:
-    """Places, candidates, gains of the whole and, if `ranked`, of the encoder alone; the batch is taken in."""
+    arms: dict[str, Arm], state: LiveState, arrays: EventArrays, limit: int
+) -> tuple[npt.NDArray[np.int64], dict[str, ranking.Candidates], dict[str, Gains]]:
+    """Places, candidates and gains; the batch is taken in."""
     index = np.flatnonzero(is_first(state, arrays))[:limit]
     unknown = state.counters.items.events[arrays.item[index]] == 0
     scored = np.zeros(len(arrays.user), bool)
     scored[index] = True
     window = histories.windows(state, arrays, index, state.config.window)
     logits = [arm.model.logits(window, len(state.items)) for arm in arms.values()]
-    walked = ranking.walk(state, arrays, scored, logits, [state.counters] * len(arms), ranked)
-    whole, alone = {}, {}
+    walked = ranking.walk(state, arrays, scored, logits, [state.counters] * len(arms))
+    found = {}
     for (name, arm), candidates in zip(arms.items(), walked, strict=True):
         ranks, _ = prequential.ranked(candidates, arm.model.rank(candidates))
-        whole[name] = gains(np.where(unknown, np.inf, ranks), 20)
-        if ranked:
-            alone[name] = gains(np.where(unknown, np.inf, candidates.ranks[:, ENCODER]), 20)
-    return index, dict(zip(arms, walked, strict=True)), whole, alone
+        found[name] = gains(np.where(unknown, np.inf, ranks), 20)
+    return index, dict(zip(arms, walked, strict=True)), found
+
+
+def score_last(
+    arms: dict[str, Arm], state: LiveState, arrays: EventArrays, limit: int
+) -> tuple[dict[str, Gains], dict[str, Gains]]:
+    """Gains of the whole and of the encoder alone; the state stays as it is."""
+    index, whole, alone = np.flatnonzero(is_first(state, arrays))[:limit], {}, {}
+    for name, arm in arms.items():
+        tested = prequential.run(arm.model, None, copy.deepcopy(state), arrays, index, ("online",), sources=True)
+        whole[name] = gains(tested.systems["online"].ranks, 20)
+        alone[name] = gains(tested.source_ranks[:, ENCODER], 20)
+    return whole, alone
 
 
 def main() -> None:
@@ -112,12 +123,14 @@ def main() -> None:
     for number, start in enumerate(range(turn, back, STEP)):
         end = min(start + STEP, back)
         arrays = live.to_arrays(state, stream.parsed(start, end), end)
-        places, candidates, found, _ = score(arms, state, arrays, arguments.tested)
+        places, candidates, found = score(arms, state, arrays, arguments.tested)
+        rng = np.random.default_rng((config.seed, start))
         for each, (model, times) in arms.items():
             turned[each].append(found[each])
-            cycle.learn(model, state, arrays, places, candidates[each], times if number < FAST else 1.0)
+            choices = examples.thin(candidates[each], arrays.user[places], arrays.time[places], rng)
+            cycle.learn(model, state, arrays, choices, times if number < FAST else 1.0)
     arrays = live.to_arrays(state, stream.parsed(back, len(stream)), len(stream))
-    _, _, kept, alone = score({"before": Arm(before, 1.0)} | arms, state, arrays, arguments.back, ranked=True)
+    kept, alone = score_last({"before": Arm(before, 1.0)} | arms, state, arrays, arguments.back)
     base = f"replay {config.replay_share:g}"
     table = Table("arm", "old taste kept", "encoder alone", "other taste, first 10", "first 30", "all", title=name)
     figures = {"before": {"old": float(kept["before"].mean()), "old_encoder": float(alone["before"].mean())}}

@@ -7,14 +7,12 @@ kept. Beside it stand NDCG@10 of HSTU and SASRec as RecTools reproduced them und
 import argparse
 import time
 
-import environment
+import streams
 from bars import at_least, at_most, write
 from rich.console import Console
 
-from rec_assets import datasets, metrics
+from rec_assets import metrics
 from rec_assets.evaluation import leave_one_out
-from rec_assets.evaluation import stream as streams
-from rec_assets.models.compile import use_cache
 from rec_assets.settings import TrainConfig
 
 CONFIG = TrainConfig(window=200, encoder_rate=4e-3, encoder_update_rate=4e-4)
@@ -25,10 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, default=40, help="over all training events")
     passes = parser.parse_args().passes
-    console, data = Console(stderr=True), environment.ROOT / "data"
-    use_cache(data / "compiled")
-    folder = datasets.fetch("movielens-1m", data / "datasets", console)
-    stream = streams.read(folder / "events.parquet", None, folder / "items.parquet")
+    console = Console(stderr=True)
+    stream = streams.read("movielens-1m", console)
     told = ""
 
     def progress(what: str, _done: float) -> None:

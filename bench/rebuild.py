@@ -36,7 +36,8 @@ def main() -> None:
         until = min(start + STEP, middle)
         arrays = live.to_arrays(state, stream.parsed(start, until), until)
         index = np.flatnonzero(is_first(state, arrays))[: config.tested_events]
-        cycle.run(online, None, state, arrays, index, ("online",))
+        tested = prequential.run(online, None, state, arrays, index, ("online",))
+        cycle.learn(online, state, arrays, tested.choices["online"])
     fresh = live.init(config, stream.kinds)  # the same keys: they follow from the order of the log
     rebuilt = warmup.run(fresh, live.to_arrays(fresh, stream.parsed(0, middle), middle))
     rebuilt.content = state.content

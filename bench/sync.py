@@ -8,18 +8,16 @@ Then, without content, a row for each id against ids hashed into half as many ro
 import argparse
 import os
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import streams
 from bars import OUT, Bar, write
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from rec_assets import ranking
+from rec_assets import drawing, ranking
 from rec_assets.evaluation.stream import Stream
 from rec_assets.events import Items
 from rec_assets.features import histories, storage
@@ -27,7 +25,7 @@ from rec_assets.features import state as live
 from rec_assets.features.counters import Counters
 from rec_assets.metrics import gains
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, prequential, warmup
+from rec_assets.training import cycle, examples, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 from rec_assets.training.store import EmbeddingStore
@@ -100,7 +98,9 @@ def run(
         for name, candidates in walked.items():
             ranks, _ = prequential.ranked(candidates, variants[name][0].rank(candidates))
             found.setdefault(name, []).append(gains(np.where(unknown, np.inf, ranks), 20))
-        cycle.learn(model, state, arrays, index, walked[f"weights {STEP}"])
+        own = walked[f"weights {STEP}"]
+        rng = np.random.default_rng((config.seed, start))
+        cycle.learn(model, state, arrays, examples.thin(own, arrays.user[index], arrays.time[index], rng))
         if (start - first) // STEP % 50 == 49:
             console.print(f"{start - first + STEP:,} events in {time.monotonic() - began:.0f} s", style="dim")
     return {name: np.concatenate(parts) for name, parts in found.items()}
@@ -120,10 +120,8 @@ def slope(found: Found, what: str) -> tuple[float, float, float]:
 
 
 def plot(name: str, found: Found) -> None:
-    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(6, 3.4), dpi=110, layout="constrained")
-        axis = figure.add_subplot()
-    for what, colour in (("all", "#2a9d2a"), ("weights", "#33658a")):
+    figure, [axis] = drawing.figure([f"{name}: NDCG@20 above batch-only, 95 %"])
+    for what, colour in (("all", drawing.COLOURS["online"]), ("weights", drawing.COLOURS["known_good"])):
         base = found[f"{what} {BATCH_ONLY}"]
         points = [interval_of(found[f"{what} {n}"] - base) for n in INTERVALS]
         low, high = [mean - low for mean, low, _ in points], [high - mean for mean, _, high in points]
@@ -132,11 +130,9 @@ def plot(name: str, found: Found) -> None:
     axis.set_xscale("log")
     axis.invert_xaxis()
     axis.set_xlabel("events from one synchronisation to the next")
-    axis.set_title(f"{name}: NDCG@20 above batch-only, 95 %", loc="left")
-    axis.axhline(0, color="#9e2a2b", linewidth=0.8)
-    axis.legend(frameon=False)
+    axis.axhline(0, color=drawing.COLOURS["frozen"], linewidth=0.8)
     OUT.mkdir(exist_ok=True)
-    figure.savefig(OUT / f"sync-{name}.png")
+    (OUT / f"sync-{name}.png").write_bytes(drawing.png(figure, [axis]))
 
 
 def above_zero(name: str, found: tuple[float, float, float]) -> Bar:
@@ -144,7 +140,7 @@ def above_zero(name: str, found: tuple[float, float, float]) -> Bar:
     return Bar(name, found[1], "> 0", found[1] > 0)
 
 
-def report(name: str, found: Found, console: Console) -> tuple[list[Bar], dict[str, object]]:
+def report(name: str, found: Found, console: Console) -> tuple[list[Bar], dict[str, Any]]:
     """Print what each interval is worth; the bars, and the figures behind them."""
     table, figures = Table("synchronised every", "NDCG@20", "above batch-only, 95 %", "weights alone", title=name), {}
     for n in (*INTERVALS, BATCH_ONLY):
@@ -171,7 +167,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0, help="learnt and scored after these; 0: all")
     parser.add_argument("--part", choices=("intervals", "collisions"), help="default: both")
     arguments = parser.parse_args()
-    console, bars, figures = Console(), [], {"load_before": os.getloadavg()[0]}
+    console, bars = Console(), list[Bar]()
+    figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     for name in arguments.data_set or streams.there_are(*DATA_SETS):
         stream = streams.read(name, console)
         first = arguments.first or len(stream) // 2
@@ -187,11 +184,12 @@ def main() -> None:
             own, shared = (
                 run(plain, first, end, arguments.sample_every, (STEP,), console, buckets) for buckets in (0, items // 2)
             )
-            figures[f"{name} collisions"] = of_name = {
+            gained = {
                 what: interval_of(own[f"{what} {STEP}"] - shared[f"{what} {STEP}"]) for what in ("all", "weights")
             }
-            console.print(f"{name}: a row for each id, against {items // 2:,} shared by {items:,}: {of_name}")
-            bars.append(above_zero(f"{name}: collision-free against half as many rows, lower end", of_name["weights"]))
+            figures[f"{name} collisions"] = gained
+            console.print(f"{name}: a row for each id, against {items // 2:,} shared by {items:,}: {gained}")
+            bars.append(above_zero(f"{name}: collision-free against half as many rows, lower end", gained["weights"]))
     write("sync", bars, load=os.getloadavg()[0], options=vars(arguments), **figures)
 
 

@@ -5,22 +5,19 @@ model is trained from scratch on all events so far, and both are tested on the s
 learning anything of them before the test of the last.
 """
 
+import copy
 import time
 
-import environment
 import numpy as np
 import numpy.typing as npt
+import streams
 from bars import at_least, at_most, write
 from rich.console import Console
 
-from rec_assets import datasets, metrics
-from rec_assets.evaluation import stream as streams
+from rec_assets import metrics
 from rec_assets.evaluation.stream import Stream
 from rec_assets.features import state as live
-from rec_assets.features import storage
-from rec_assets.features.idmap import IdMap
 from rec_assets.features.state import LiveState
-from rec_assets.models.compile import use_cache
 from rec_assets.settings import TrainConfig
 from rec_assets.training import cycle, prequential, warmup
 from rec_assets.training.model import Model
@@ -33,13 +30,10 @@ console = Console(stderr=True)
 
 
 def main() -> None:
-    data = environment.ROOT / "data"
-    use_cache(data / "compiled")
-    folder = datasets.fetch("movielens-100k", data / "datasets", console)
-    stream = streams.read(folder / "events.parquet", None, folder / "items.parquet")
+    stream = streams.read("movielens-100k", console)
     bounds = np.linspace(len(stream) // 2, len(stream), BATCHES + 1).astype(int).tolist()
     model, state, _ = trained(stream, bounds[0])
-    updates, retrainings = [], []
+    updates, retrainings = list[float](), list[float]()
     ours, theirs = [], []
     for number in range(BATCHES):
         if number in RETRAINED:
@@ -47,7 +41,7 @@ def main() -> None:
             again, its_state, seconds = trained(stream, bounds[number])
             retrainings.append(seconds)
             theirs.append(ranks(again, its_state, stream, bounds[number], end))
-            ours.append(ranks(model, copied(state), stream, bounds[number], end))
+            ours.append(ranks(model, copy.deepcopy(state), stream, bounds[number], end))
             console.print(f"before batch {number}: from scratch {seconds:.0f} s, an update {np.mean(updates):.2f} s")
         updates.append(update(model, state, stream, bounds[number], bounds[number + 1]))
     report(updates, retrainings, np.concatenate(ours), np.concatenate(theirs))
@@ -59,13 +53,6 @@ def trained(stream: Stream, end: int) -> tuple[Model, LiveState, float]:
     arrays = live.to_arrays(state, stream.parsed(0, end), end)
     began = time.perf_counter()
     return warmup.run(state, arrays), state, time.perf_counter() - began
-
-
-def copied(state: LiveState) -> LiveState:
-    """A state of its own, equal to this one."""
-    arrays = {name: array.copy() for name, array in storage.to_tensors(state).items()}
-    users, items = IdMap(list(state.users.ids)), IdMap(list(state.items.ids))
-    return storage.from_tensors(arrays, users, items, state.config, state.kinds)
 
 
 def ranks(model: Model, state: LiveState, stream: Stream, start: int, end: int) -> npt.NDArray[np.float64]:
