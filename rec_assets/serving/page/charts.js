@@ -8,6 +8,12 @@ const nice = (value) => {
   return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value);
 };
 
+/** Values as a chart shows them: one that is ten times the usual, as a first training is, is cut off there. */
+export function cut(values) {
+  const most = 10 * [...values].sort((a, b) => a - b)[values.length >> 1];
+  return values.map((value) => (most > 0 ? Math.min(value, most) : value));
+}
+
 /** Lines over one x. `lines`: {name, x, y} with a class of the same name; `limit`: a dashed level, `marks`: x of what happened. */
 export function lineChart(lines, { width = 640, height = 220, label, format = (v) => v.toFixed(2), xLabel = "", limit = null, marks = [], fromZero = true } = {}) {
   const [left, right, top, bottom] = [44, 8, 8, 24];
@@ -51,11 +57,12 @@ const titleOf = (words) => {
 
 /** Bars side by side. `bars`: {value, kind, words}; the words are shown when the mouse rests on one. */
 export function barChart(bars, { width = 640, height = 160, label }) {
-  const most = Math.max(1, ...bars.map((bar) => bar.value));
+  const tops = cut(bars.map((bar) => bar.value));
+  const most = Math.max(1, ...tops);
   const room = width / Math.max(bars.length, 20);
   const drawn = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   bars.forEach((bar, index) => {
-    const tall = Math.max(3, (bar.value / most) * (height - 4));
+    const tall = Math.max(3, (tops[index] / most) * (height - 4));
     const x = width - (bars.length - index) * room;
     drawn.append(svg("rect", { class: `bar-of ${bar.kind}`, x: x + room * 0.1, y: height - tall, width: room * 0.8, height: tall, rx: Math.min(3, room / 4) }, titleOf(bar.words)));
   });

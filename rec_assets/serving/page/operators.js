@@ -1,6 +1,6 @@
 // The operators' page: is the promise kept, what happens, what went wrong.
 
-import { barChart, lineChart, meter, proof } from "./charts.js";
+import { barChart, cut, lineChart, meter, proof } from "./charts.js";
 import { ago, byId, count, duration, element, percent, seconds, several, svg } from "./elements.js";
 import { by, parse, quantile, sum } from "./measures.js";
 import { ask, listen, Refused, text, themed } from "./service.js";
@@ -60,7 +60,7 @@ function drawFreshness(loop, promise) {
       meter(value / limit, `${name} ${seconds(value)}, promised ${limit} s`));
   });
   const served = (loop.recent?.batches || []).filter((batch) => batch.served_p95_s != null);
-  const line = { name: "p95", x: served.map((batch) => batch.end), y: served.map((batch) => batch.served_p95_s) };
+  const line = { name: "p95", x: served.map((batch) => batch.end), y: cut(served.map((batch) => batch.served_p95_s)) };
   return show("freshness", element("div", { className: "promise" }, rows),
     served.length > 1 ? lineChart([line], { width: 380, height: 170, label: "95th percentile per micro-batch, in seconds", format: (v) => `${+v.toFixed(1)} s`, limit: promise.p95_seconds, xLabel: "offset " }) : null,
     served.length > 1 ? element("p", { className: "soft", textContent: "p95 of each micro-batch; dashed: the promise." }) : null);
