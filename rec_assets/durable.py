@@ -33,6 +33,11 @@ def replace(path: Path, content: bytes) -> None:
     """Give a file new content at once: a reader sees all of the old or all of the new."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_bytes(content)
+    put(beside, path)
+
+
+def put(beside: Path, path: Path) -> None:
+    """The same with a file that was written beside it."""
     sync(beside)
     beside.replace(path)
     sync(path.parent)

@@ -81,12 +81,10 @@ def _keep_items(files: SegmentReader, listed: Sequence[Segment], name: str) -> N
             for table in _items(files, segment):
                 rows += table.num_rows
                 writer.write_table(table)
-    durable.sync(beside)
     if rows:
-        beside.replace(path)
+        durable.put(beside, path)
     else:
         beside.unlink()
-    durable.sync(files.directory)
 
 
 def _items(files: SegmentReader, segment: Segment) -> Iterator[pa.Table]:

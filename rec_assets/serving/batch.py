@@ -79,9 +79,7 @@ def write(
         gone = [user_id for user_id in users if engine.key_in_log(user_id) < 0 and _was_forgotten(log, user_id)]
         for user_id in gone:
             rows -= _without(_beside(path), user_id)
-        durable.sync(_beside(path))
-        _beside(path).replace(path)
-        durable.sync(path.parent)
+        durable.put(_beside(path), path)
     return Made(path, len(users), rows, empty, len(gone), time.monotonic() - started)
 
 
@@ -109,9 +107,7 @@ def _without(path: Path, user_id: str) -> int:
         return 0
     beside = path.with_name(f".without.{path.name}")
     pq.write_table(kept, beside, compression="zstd", row_group_size=len(kept) or None)
-    durable.sync(beside)
-    beside.replace(path)
-    durable.sync(path.parent)
+    durable.put(beside, path)
     return len(table) - len(kept)
 
 

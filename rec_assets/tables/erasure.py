@@ -91,6 +91,4 @@ def rewrite(path: Path) -> None:
         con.execute(f"attach {warehouse.literal(path)} as old (read_only)")
         con.execute(f'copy from database old to "{own}"')
         con.execute(f'checkpoint "{own}"')
-        durable.sync(fresh)
-        fresh.replace(path)
-        durable.sync(path.parent)
+        durable.put(fresh, path)

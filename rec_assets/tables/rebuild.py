@@ -56,9 +56,7 @@ def rebuild(
             write(con, log, start, stop, kinds, run_id, clock, policy)
         upto = ledger.end(con)
         con.execute("checkpoint")
-    durable.sync(fresh)
-    fresh.replace(path)
-    durable.sync(path.parent)
+    durable.put(fresh, path)
     return upto
 
 
