@@ -101,7 +101,7 @@ def key_of(log: Log, registry: Registry, settings: Settings, user_id: str, end: 
 
     -1 too where the log no longer has what would tell: whatever state is left has forgotten them itself.
     """
-    state, carriers = live.init(settings.train, settings.kinds), _carriers(log, registry)
+    state, carriers = live.init(settings.train, settings.kinds), registry.carriers(log.log_id)
     before = [each for each in carriers if log.start() <= each.end <= end]
     if not carriers or (log.start() and not before):
         return -1  # nothing to find by it
@@ -114,12 +114,6 @@ def key_of(log: Log, registry: Registry, settings: Settings, user_id: str, end: 
     for records in log.batches(state.offset, end, READ_ROWS):
         live.to_arrays(state, parse(records, settings.kinds), records[-1].offset + 1)
     return state.users.key(user_id)
-
-
-def _carriers(log: Log, registry: Registry) -> list[Manifest]:
-    """The kept checkpoints that have a live state of this log, oldest first."""
-    readable = (row.manifest for row in registry.list() if row.manifest is not None)
-    return [each for each in readable if each.state is None and each.log_id == log.log_id]
 
 
 def _ids(registry: Registry, carrier: Manifest, of: str) -> list[str]:
@@ -138,7 +132,7 @@ def what_is_left(log: Log, registry: Registry, records: Sequence[Record], settin
     if not len(events):
         return {}
     users, items = set[str](), set[str]()
-    carriers = [each for each in _carriers(log, registry) if each.end >= log.start() > 0]
+    carriers = [each for each in registry.carriers(log.log_id) if each.end >= log.start() > 0]
     if carriers:
         oldest = min(carriers, key=lambda each: each.end)
         users, items = (set(_ids(registry, oldest, of)) for of in ("users", "items"))

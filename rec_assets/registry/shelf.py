@@ -139,6 +139,11 @@ class Shelf:
                 found[span] = f"{line.action}: {line.reason}"
         return manifests.apart([Skipped(*span, reason) for span, reason in found.items()])
 
+    def carriers(self, log_id: str) -> Sequence[Manifest]:
+        """The checkpoints that can be read and have a live state of this log themselves, oldest first."""
+        readable = (row.manifest for row in self.list() if row.manifest is not None)
+        return [each for each in readable if each.state is None and each.log_id == log_id]
+
     def served_at(self, at: int) -> str | None:
         """What was promoted at a time (µs since 1970, UTC), as far back as the history goes."""
         moves = [line for line in self.history() if line.at <= at and line.action != "refused"]

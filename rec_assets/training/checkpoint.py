@@ -167,11 +167,8 @@ def carrier_of(registry: Registry, checkpoint_id: str) -> str:
 def _covered(registry: Registry, carrier: str, log_start: int) -> str:
     """This carrier, or the oldest of the same log from which the log can be read on."""
     own = registry.manifest(carrier)
-    for each in registry.list() if own.end < log_start else ():
-        found = each.manifest
-        if found is not None and found.state is None and found.log_id == own.log_id and found.end >= log_start:
-            return found.id
-    return carrier
+    later = (each.id for each in registry.carriers(own.log_id) if each.end >= log_start)
+    return next(later, carrier) if own.end < log_start else carrier
 
 
 def config_of(checkpoint: Checkpoint) -> TrainConfig:
