@@ -59,9 +59,8 @@ class LiveState:
     users: IdMap
     items: IdMap
     histories: Rings  # user -> (item, seconds)
-    seen: (
-        Rows  # user -> item: (position of the last time, times had; 0 down to -1 where it was passed over, turned down)
-    )
+    # user -> item: (position of the last time, times had; 0 down to -1 where it was passed over, turned down)
+    seen: Rows
     counters: Counters
     content: Content
     clock: float = 0.0  # the latest time of any event, seconds

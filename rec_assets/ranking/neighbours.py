@@ -7,7 +7,7 @@ from rec_assets.features import rings
 from rec_assets.features.counters import Counters
 from rec_assets.features.kernels import kernel
 from rec_assets.features.rings import Rings
-from rec_assets.ranking.scratch import Scratch
+from rec_assets.ranking.scratch import Scratch, unguessed
 from rec_assets.ranking.sources import NEIGHBOURS, NEIGHBOURS_NEXT
 
 LATEST = 15
@@ -50,12 +50,7 @@ def score(scratch: Scratch, counters: Counters, histories: Rings, items: npt.NDA
             for other in range(max(position - BACK, oldest), min(position + AHEAD + 1, count)):
                 item = np.uint32(histories.first[np.uint64(first + (other & ring))])
                 distance = np.uint64(other - position + BACK)
-                found = line[item]
-                is_new = found < 0
-                at = np.uint64(used if is_new else found)
-                line[item] = at
-                touched[at] = item
-                used += is_new
+                at, used = unguessed(line, touched, item, used)
                 score[at, NEIGHBOURS] += x * _AROUND[distance]
                 score[at, NEIGHBOURS_NEXT] += x * _NEXT[distance]
     scratch.number[0] = used

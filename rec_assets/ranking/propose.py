@@ -46,12 +46,9 @@ class Candidates(NamedTuple):
     known: npt.NDArray[np.int64]  # [n] items that could be ranked, candidates or not
     target: npt.NDArray[np.int32]  # [n] column of the event's item, -1 where it is no candidate
     outcome: npt.NDArray[np.int8]  # [n] ranks.RANKED, UNKNOWN or HAD
-    ranks: npt.NDArray[
-        np.float64
-    ]  # [n, S] of the event's item in each source's order alone, inf unless RANKED; [0, S] if not asked for
-    best: npt.NDArray[
-        np.int32
-    ]  # [n, S, BEST] keys of each source's own first items, -1 behind the last; or [0, S, BEST]
+    # [n, S] of the event's item in each source's order alone, inf unless RANKED; [0, S] if not asked for
+    ranks: npt.NDArray[np.float64]
+    best: npt.NDArray[np.int32]  # [n, S, BEST] keys of each source's own first items, -1 behind; or [0, S, BEST]
 
 
 def blank(n: int, size: int, ranked: int = 0) -> Candidates:

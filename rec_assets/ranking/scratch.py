@@ -72,6 +72,23 @@ def line_of(scratch: Scratch, item: int) -> int:
 
 
 @kernel
+def unguessed(
+    line: npt.NDArray[np.int32], touched: npt.NDArray[np.int32], item: np.uint32, used: int
+) -> tuple[np.uint64, int]:
+    """The item's line and how many are used then, as `line_of` gives it, for loops over many.
+
+    Whether an item is new cannot be foreseen, so nothing depends on a guess: what is written behind the last line does
+    not count. An unsigned number saves a look at each whether it counts from the end.
+    """
+    found = line[item]
+    is_new = found < 0
+    at = np.uint64(used if is_new else found)
+    line[item] = at
+    touched[at] = item
+    return at, used + is_new
+
+
+@kernel
 def add_row(
     scratch: Scratch,
     table: Rows,
@@ -86,21 +103,15 @@ def add_row(
     """Add factor · the first number of all entries of a row to a source, and to another one other_factor · the second;
     the two numbers or the two sources may be one.
     """
-    # Whether a place is empty and whether an item is new cannot be foreseen, so nothing here depends on a guess: the
-    # key of an empty place is the largest there is and goes to the bin, and what is written behind the last line does
-    # not count. Unsigned numbers save a look at each whether it counts from the end.
+    # Whether a place is empty cannot be foreseen either: the key of an empty one is the largest there is and goes to
+    # the bin.
     line, score, touched, used = scratch.line, scratch.score, scratch.touched, scratch.number[0]
     keys, values, bin_ = table.keys, table.values, np.uint32(len(scratch.line) - 1)
     by, other_by = np.float32(factor), np.float32(other_factor)
     start = np.uint64(table.start[row])
     for place in range(start, start + np.uint64(1 << table.bits[row])):
         item = min(np.uint32(keys[place]), bin_)
-        found = line[item]
-        is_new = found < 0
-        at = np.uint64(used if is_new else found)
-        line[item] = at
-        touched[at] = item
-        used += is_new
+        at, used = unguessed(line, touched, item, used)
         score[at, source] += values[place, first] * by
         score[at, other] += values[place, second] * other_by
     scratch.number[0] = used
@@ -119,12 +130,7 @@ def add_and_raise_row(
     start = np.uint64(table.start[row])
     for place in range(start, start + np.uint64(1 << table.bits[row])):
         item = min(np.uint32(keys[place]), bin_)
-        found = line[item]
-        is_new = found < 0
-        at = np.uint64(used if is_new else found)
-        line[item] = at
-        touched[at] = item
-        used += is_new
+        at, used = unguessed(line, touched, item, used)
         score[at, source] += values[place, 0] * by
         score[at, best] = max(score[at, best], values[place, 0] * best_by)
     scratch.number[0] = used
