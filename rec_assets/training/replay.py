@@ -79,10 +79,6 @@ class Replay:
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray], half_life: float = 0.0) -> "Replay":
         """The sample that `to_arrays` was taken from."""
-        for part, count in (("stretches", "first"), ("examples", "target")):  # those of old say less of each
-            n = len(arrays[f"{part}.{count}"])
-            for name, value in (("user", np.int32(-1)), ("item", np.int32(-1)), ("time", 0.0), ("lot", 0.0)):
-                arrays.setdefault(f"{part}.{name}", np.full(n, value))
         stretches = Stretches(*(arrays[f"stretches.{name}"] for name in Stretches._fields))
         examples = Examples(*(arrays[f"examples.{name}"] for name in Examples._fields))
         return cls(stretches, examples, half_life, arrays["stretches.lot"], arrays["examples.lot"])
