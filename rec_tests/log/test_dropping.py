@@ -11,14 +11,6 @@ KINDS = ["event", "list", "item"]
 HEAD = 75
 
 
-@pytest.fixture
-def log(tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "GROUP_ROWS", 7)
-    monkeypatch.setattr(compaction, "SEGMENT_ROWS", 20)
-    with Log.open(tmp_path / "log") as log:
-        yield log
-
-
 def drafts(start, end):
     return [Draft(KINDS[n % 3], b'{"item_id":"%d"}' % n, f"e{n}", received_at=1_000 + n) for n in range(start, end)]
 

@@ -4,19 +4,10 @@ import json
 import sqlite3
 
 import pyarrow.parquet as pq
-import pytest
 
-from rec_assets.log import Draft, Log, compaction, segments
+from rec_assets.log import Draft, Log, segments
 
 WHO, OTHER = "person-to-go", "person-to-stay"
-
-
-@pytest.fixture
-def log(tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "GROUP_ROWS", 7)
-    monkeypatch.setattr(compaction, "SEGMENT_ROWS", 20)
-    with Log.open(tmp_path / "log") as log:
-        yield log
 
 
 def drafts(start, end):

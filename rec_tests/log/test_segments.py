@@ -9,13 +9,9 @@ from rec_assets.log.record import position_ids
 KINDS = ["event", "list", "item"]
 
 
-@pytest.fixture
-def log(tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "GROUP_ROWS", 7)
-    monkeypatch.setattr(compaction, "SEGMENT_ROWS", 20)
+@pytest.fixture(autouse=True)
+def few_rows_deleted_at_once(monkeypatch):
     monkeypatch.setattr(compaction, "DELETE_ROWS", 3)
-    with Log.open(tmp_path / "log") as log:
-        yield log
 
 
 def drafts(start, end):
