@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +41,16 @@ def main() -> None:
     arguments.add_argument("--limit", type=int, default=50_000, help="item_rows while ids come and go")
     given = arguments.parse_args()
     use_cache(ROOT / "data" / "compiled")
-    bars, figures = [], {}
-    for part in (
+    bars: list[Bar] = []
+    figures: dict[str, Any] = {}
+    parts: tuple[Callable[[], Found], ...] = (
         lambda: of_map(given.items),
         lambda: of_speed(given.items),
         lambda: of_checkpoints(given.items),
         lambda: of_rows(given.few, given.rows),
         lambda: of_memory(given.batches, given.limit),
-    ):
+    )
+    for part in parts:
         found, more = part()
         bars += found
         figures |= more

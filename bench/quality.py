@@ -179,7 +179,7 @@ def compare(name: str, folder: Path, out: Path, ours: Path) -> dict[str, Any]:
                 )
             ranks[peer] = table["rank"].to_numpy()
             seconds[peer] = json.loads((out / f"{peer}.json").read_text())["fit_seconds"]
-    systems = [
+    systems: list[dict[str, Any]] = [
         {"system": system, "fit_seconds": seconds.get(system), **metrics.summary(of)} for system, of in ranks.items()
     ]
     found: dict[str, Any] = {"stream": name, "arguments": " ".join(arguments(name)), "systems": systems, "over": {}}
