@@ -133,7 +133,9 @@ def main() -> None:
     kept, alone = score_last({"before": Arm(before, 1.0)} | arms, state, arrays, arguments.back)
     base = f"replay {config.replay_share:g}"
     table = Table("arm", "old taste kept", "encoder alone", "other taste, first 10", "first 30", "all", title=name)
-    figures: dict[str, dict[str, Any]] = {"before": {"old": float(kept["before"].mean()), "old_encoder": float(alone["before"].mean())}}
+    figures: dict[str, dict[str, Any]] = {
+        "before": {"old": float(kept["before"].mean()), "old_encoder": float(alone["before"].mean())}
+    }
     for each in arms:
         parts = [np.concatenate(turned[each][:n]) for n in (FAST, 3 * FAST, len(turned[each]))]
         against = [np.concatenate(turned[base][:n]) for n in (FAST, 3 * FAST, len(turned[base]))]

@@ -67,7 +67,9 @@ def learn(trainer: Trainer, events: Sequence[dict[str, Any]]) -> tuple[Learnt, T
     return learnt, Trainer.open(settings)
 
 
-def run(data: Path, first: Sequence[Sequence[dict[str, Any]]], poison: tuple[int, list[dict[str, Any]]] | None) -> list[Batch]:
+def run(
+    data: Path, first: Sequence[Sequence[dict[str, Any]]], poison: tuple[int, list[dict[str, Any]]] | None
+) -> list[Batch]:
     """Every batch through test, shadow, gate and promotion; the poison takes the place of its batch."""
     trainer, found = Trainer.open(Settings(data=data)), []
     for number, events in enumerate(first):

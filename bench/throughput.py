@@ -41,7 +41,12 @@ def main() -> None:
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "events.npz"
-        shape: dict[str, Any] = {"width": config.embedding_dim, "blocks": config.blocks, "heads": config.heads, "length": config.window}
+        shape: dict[str, Any] = {
+            "width": config.embedding_dim,
+            "blocks": config.blocks,
+            "heads": config.heads,
+            "length": config.window,
+        }
         np.savez(given, user=users, item=items, epochs=EPOCHS, **shape)
         for _ in range(TURNS):
             ours += our_passes(model, users, items, times, rng)
