@@ -279,10 +279,9 @@ class Trainer:
 
 def state_at(registry: Registry, settings: Settings, log_id: str, offset: int) -> LiveState:
     """The newest kept live state of this log at or before an offset, else an empty one: the caller reads on."""
-    for checkpoint_id in reversed(registry.ids()):
-        manifest = registry.manifest(checkpoint_id)
-        if manifest.state is None and manifest.log_id == log_id and manifest.end <= offset:
-            return checkpoint.load_state(registry, checkpoint_id, settings.kinds)
+    earlier = [each for each in registry.carriers(log_id) if each.end <= offset]
+    if earlier:
+        return checkpoint.load_state(registry, earlier[-1].id, settings.kinds)
     return live.init(settings.train, settings.kinds)
 
 

@@ -12,7 +12,7 @@ from rec_assets.registry import Registry
 from rec_assets.settings import Settings
 from rec_assets.tables import denoising, warehouse, write
 from rec_assets.training import checkpoint
-from rec_assets.training.trainer import FROZEN, Trainer
+from rec_assets.training.trainer import FROZEN, Trainer, state_at
 
 
 @pytest.fixture
@@ -111,3 +111,12 @@ def test_a_refused_range_is_passed_over_but_seen(settings):
     manifest = Registry(settings.checkpoints_dir).manifest(later.checkpoint_id)
     assert (manifest.parent, manifest.learnt) == (first.checkpoint_id, [(0, 600), (700, 800)])
     assert opened.state.counters.events[0] == 800
+
+
+def test_a_state_is_read_on_from_the_newest_that_can_be_read(settings):
+    trainer, found = learnt(settings, 0, 300, 500, 700, 800, 850)
+    registry, log_id = trainer.registry, trainer.log.log_id
+    offsets = [state_at(registry, settings, log_id, offset).offset for offset in (850, 799, 299)]
+    assert offsets == [800, 300, 0]
+    (registry.directory / found[3].checkpoint_id / "manifest.json").write_text("{")
+    assert state_at(registry, settings, log_id, 850).offset == 300
