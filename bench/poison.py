@@ -1,4 +1,8 @@
-"""A poisoned micro-batch, ten times as large and with shuffled items, against a twin that never had it: plain calls."""
+"""Poisoned micro-batches, ten times as large and with shuffled items, against a twin that never had one: plain calls.
+
+Each seed shuffles in its own way, at a place of its own in the stream; once told of users by chance, once of the
+batch's own.
+"""
 
 import argparse
 import itertools
@@ -12,16 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import streams
 from bars import at_most, write
 from rich.console import Console
 
-from rec_assets import datasets
-from rec_assets.demo.stream import Stream
 from rec_assets.log import Draft, Log
 from rec_assets.settings import Settings
 from rec_assets.training.trainer import Learnt, Trainer
 
 TIMES, AFTER = 10, 5  # its volume; the batches after it that are pooled
+APART = 2
 METRIC = "ndcg@20"
 
 
@@ -36,6 +40,22 @@ class Batch(NamedTuple):
     n: float
     metric: float
     seconds: dict[str, float]
+
+
+class Poisoned(NamedTuple):
+    """A poisoned batch and those after it."""
+
+    place: int  # of how many micro-batches before
+    told_of: str
+    tail: list[Batch]
+
+    def stopped_after(self) -> int | None:
+        """Micro-batches from the poisoned one, 0, to the one at which it was refused or rolled back."""
+        return next((n for n, each in enumerate(self.tail) if not each.passed or each.dropped), None)
+
+    def below(self, twin: Sequence[Batch]) -> float:
+        """By what share the metric, pooled over the batches after it, lies below the twin's."""
+        return 1 - pooled(self.tail[1:]) / pooled(twin[self.place + 1 :][:AFTER])
 
 
 def append(log: Log, events: Sequence[dict[str, Any]]) -> None:
@@ -67,20 +87,20 @@ def learn(trainer: Trainer, events: Sequence[dict[str, Any]]) -> tuple[Learnt, T
     return learnt, Trainer.open(settings)
 
 
-def run(
-    data: Path, first: Sequence[Sequence[dict[str, Any]]], poison: tuple[int, list[dict[str, Any]]] | None
-) -> list[Batch]:
-    """Every batch through test, shadow, gate and promotion; the poison takes the place of its batch."""
+def batch(learnt: Learnt) -> Batch:
+    online = learnt.metrics["online"]
+    return Batch(
+        learnt.gate.passed, learnt.gate.reason, learnt.verdict.dropped, learnt.verdict.z, learnt.verdict.share,
+        online["n"], online.get(METRIC, float("nan")), learnt.seconds,
+    )  # fmt: skip
+
+
+def run(data: Path, batches: Sequence[Sequence[dict[str, Any]]]) -> list[Batch]:
+    """Every batch through test, shadow, gate and promotion, from the checkpoint that is promoted there."""
     trainer, found = Trainer.open(Settings(data=data)), []
-    for number, events in enumerate(first):
-        learnt, trainer = learn(trainer, poison[1] if poison is not None and poison[0] == number else events)
-        online = learnt.metrics["online"]
-        found.append(
-            Batch(
-                learnt.gate.passed, learnt.gate.reason, learnt.verdict.dropped, learnt.verdict.z, learnt.verdict.share,
-                online["n"], online.get(METRIC, float("nan")), learnt.seconds,
-            )
-        )  # fmt: skip
+    for events in batches:
+        learnt, trainer = learn(trainer, events)
+        found.append(batch(learnt))
     trainer.close()
     return found
 
@@ -89,47 +109,65 @@ def pooled(batches: Sequence[Batch]) -> float:
     return sum(each.n * each.metric for each in batches if each.n) / sum(each.n for each in batches)
 
 
+def told(each: Poisoned, twin: Sequence[Batch]) -> str:
+    lines = [f"after {each.place} batches, told of {each.told_of}:"]
+    for n, one in enumerate(each.tail):
+        lines.append(
+            f"  {n}: gate {one.reason}; shadow z {one.z:.1f}, {one.worse:.1%}{' rolled back' * one.dropped}; "
+            f"{METRIC} {one.metric:.4f}, of the twin {twin[each.place + n].metric:.4f}"
+        )
+    return "\n".join([*lines, f"  pooled {METRIC} of the {AFTER} after it: {each.below(twin):.1%} below the twin's"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-set", default="movielens-100k")
     parser.add_argument("--batch", type=int, default=400, help="events")
-    parser.add_argument("--before", type=int, default=12, help="good micro-batches before the poisoned one")
+    parser.add_argument("--before", type=int, default=12, help="good micro-batches before the first seed's poison")
+    parser.add_argument("--seeds", type=int, default=3, help=f"each {APART} micro-batches after the one before")
     parser.add_argument("--first", type=int, help="events that the first checkpoint learns; default: half of all")
-    parser.add_argument("--own-users", action="store_true", help="the poison is told of the batch's own users")
     arguments = parser.parse_args()
     console = Console()
-    stream = Stream.read(datasets.fetch(arguments.data_set, Settings().data / "datasets", console))
-    count, size = arguments.before + 1 + AFTER, arguments.batch
-    bounds = [stream.half + number * size for number in range(count + 1)]
+    stream = streams.sent(arguments.data_set, console)
+    places = {arguments.before + APART * seed: seed for seed in range(arguments.seeds)}
+    bounds = [stream.half + number * arguments.batch for number in range(max(places) + AFTER + 2)]
     batches = [[stream.event(row) for row in range(*pair)] for pair in itertools.pairwise(bounds)]
+    everyone = stream.events["user"][: stream.half].unique().to_pylist()
+    good, bad = list[Batch](), list[Poisoned]()
     with tempfile.TemporaryDirectory() as folder:
-        data, twin = Path(folder, "poisoned"), Path(folder, "twin")
-        trainer = Trainer.open(Settings(data=data))
+        twin, data = Path(folder, "twin"), Path(folder, "poisoned")
+        trainer = Trainer.open(Settings(data=twin))
         head = [stream.event(row) for row in range(stream.half - (arguments.first or stream.half), stream.half)]
         append(trainer.log, head)
         began = time.perf_counter()
         trainer.registry.promote(trainer.learn(0, len(head)).checkpoint_id)
         trainer.close()
         console.print(f"The first checkpoint, of {len(head):,} events, took {time.perf_counter() - began:.0f} s")
-        shutil.copytree(data, twin)
-        users = [] if arguments.own_users else stream.events["user"][: stream.half].unique().to_pylist()
-        poison = poisoned(batches[arguments.before], users, np.random.default_rng(0))
-        good, bad = run(twin, batches, None), run(data, batches, (arguments.before, poison))
-    tail = bad[arguments.before :]
-    caught = next((n for n, each in enumerate(tail) if not each.passed or each.dropped), None)
-    for n, each in enumerate(tail):
-        console.print(
-            f"{n}: gate {each.reason}; shadow z {each.z:.1f}, {each.worse:.1%}{' rolled back' * each.dropped}; "
-            f"{METRIC} {each.metric:.4f}, of the twin {good[arguments.before + n].metric:.4f}"
-        )
-    ours, theirs = pooled(tail[1:]), pooled(good[arguments.before + 1 :])
+        for place, events in enumerate(batches):
+            for told_of, users in (("others", everyone), ("its own users", [])) if place in places else ():
+                shutil.copytree(twin, data)
+                poison = poisoned(events, users, np.random.default_rng(places[place]))
+                bad.append(Poisoned(place, told_of, run(data, [poison, *batches[place + 1 :][:AFTER]])))
+                shutil.rmtree(data)
+            good += run(twin, [events])
+    for each in bad:
+        console.print(told(each, good))
     alarms = [n for n, each in enumerate(good) if not each.passed or each.dropped]
     console.print(f"twin: refused or rolled back {alarms}, largest z of the shadow {max(each.z for each in good):.1f}")
+    waits = [each.stopped_after() for each in bad]
+    below = [each.below(good) for each in bad]
+    longest = None if None in waits else float(max(wait for wait in waits if wait is not None))
     bars = [
-        at_most("micro-batches until it was stopped", None if caught is None else float(caught), 2),
-        at_most(f"pooled {METRIC} of the {AFTER} after it, below the twin's", 1 - ours / theirs, 0.05),
+        at_most(f"micro-batches until it was stopped, the longest of {len(bad)}", longest, 2),
+        at_most(f"pooled {METRIC} of the {AFTER} after it, below the twin's, the worst", max(below), 0.05),
+        at_most("micro-batches of the twin that were refused or rolled back", float(len(alarms)), 0),
     ]
-    figures = {name: [each._asdict() for each in found] for name, found in (("good", good), ("bad", bad))}
+    figures = {
+        "good": [each._asdict() for each in good],
+        "bad": [each._asdict() | {"tail": [one._asdict() for one in each.tail]} for each in bad],
+        "below": below,
+        "stopped_after": waits,
+    }
     write("poison", bars, load=os.getloadavg()[0], options=vars(arguments), **figures)
 
 

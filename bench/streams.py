@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rec_assets import datasets
+from rec_assets.demo.stream import Stream as Sent
 from rec_assets.evaluation import stream as streams
 from rec_assets.evaluation.stream import Stream
 from rec_assets.models.compile import use_cache
@@ -19,11 +20,20 @@ def there_are(*wanted: str) -> list[str]:
 
 def read(name: str, console: Console) -> Stream:
     """The stream; what JAX compiles from now on is kept with the data sets."""
-    data = Settings().data
-    use_cache(data / "compiled")
-    where = _folder(name) or datasets.fetch(name, data / "datasets", console)
+    where = _where(name, console)
     items = where / "items.parquet"
     return streams.read(where / "events.parquet", items=items if items.exists() else None)
+
+
+def sent(name: str, console: Console) -> Sent:
+    """The same, as events that are sent one by one."""
+    return Sent.read(_where(name, console))
+
+
+def _where(name: str, console: Console) -> Path:
+    data = Settings().data
+    use_cache(data / "compiled")
+    return _folder(name) or datasets.fetch(name, data / "datasets", console)
 
 
 def _folder(name: str) -> Path | None:

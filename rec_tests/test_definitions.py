@@ -1,5 +1,8 @@
 """The wiring loads, and a run may die at any step: the next one finishes what it began, once."""
 
+import subprocess
+import sys
+
 import dagster as dg
 import msgspec
 import numpy as np
@@ -236,3 +239,8 @@ def test_whom_the_service_was_asked_to_forget_leaves_without_dagster_knowing_who
             ("u2",),
             ("u3",),
         ]
+
+
+def test_the_code_server_imports_nothing_that_only_runs_need():
+    asked = "import sys, rec_assets.definitions; print({'jax', 'numba', 'matplotlib', 'river'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", asked], text=True).strip() == "set()"

@@ -6,9 +6,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from rec_assets import drawing
-from rec_assets.evaluation import runs
-from rec_assets.models.compile import use_cache
 from rec_assets.settings import Settings
 
 SHOWN = ("n", "hit@10", "hit@20", "ndcg@10", "mrr", "coverage@20", "novelty@20")
@@ -31,6 +28,11 @@ class Evaluated(dg.Config):
 @dg.asset(group_name="report", kinds={"jax"}, owners=["team:recommender"])
 def evaluation(context: dg.AssetExecutionContext, config: Evaluated) -> dg.MaterializeResult[None]:
     """Every system on a file of events, each batch tested before it is learnt: report.json, ranks and plots."""
+    # JAX and Matplotlib take seconds to import: only who evaluates pays for them, not the code server.
+    from rec_assets import drawing
+    from rec_assets.evaluation import runs
+    from rec_assets.models.compile import use_cache
+
     settings = Settings()
     use_cache(settings.data / "compiled")
     folder = settings.data / "evaluations" / context.run.run_id

@@ -1,14 +1,16 @@
 """The report in the asset graph: every hour, as pictures in its metadata."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
-from rec_assets import drawing
-from rec_assets.drawing import Line
 from rec_assets.registry import Registry
-from rec_assets.report import plots
 from rec_assets.resources import Checkpoints, Warehouse
 from rec_assets.tables import status
 from rec_assets.tables.warehouse import microseconds
+
+if TYPE_CHECKING:
+    from rec_assets.drawing import Line
 
 
 @dg.asset(
@@ -20,6 +22,10 @@ from rec_assets.tables.warehouse import microseconds
 )
 def report(warehouse: Warehouse, checkpoints: Checkpoints) -> dg.MaterializeResult[None]:
     """Plots over the micro-batches: metrics of each system, losses, how long events waited, and what came in."""
+    # Matplotlib takes its time to import: only who draws pays for it, not the code server.
+    from rec_assets import drawing
+    from rec_assets.report import plots
+
     registry = checkpoints.open()
     pointer = registry.pointer()
     histories = losses(registry)
@@ -35,7 +41,10 @@ def report(warehouse: Warehouse, checkpoints: Checkpoints) -> dg.MaterializeResu
     online = now.metrics.get("online", {})
     return dg.MaterializeResult(
         metadata={
-            **{name: _picture(png) for name, png in pictures.items()},
+            **{
+                name: dg.MetadataValue.md("nothing yet" if png is None else drawing.markdown(png))
+                for name, png in pictures.items()
+            },
             "checkpoint": now.checkpoint or "none",
             "watermark": now.watermark or 0,
             "events": now.events,
@@ -44,8 +53,10 @@ def report(warehouse: Warehouse, checkpoints: Checkpoints) -> dg.MaterializeResu
     )
 
 
-def losses(registry: Registry) -> dict[str, Line]:
+def losses(registry: Registry) -> "dict[str, Line]":
     """The losses on replayed events, of the promoted checkpoint and its kept ancestors, oldest first, by name."""
+    from rec_assets.drawing import Line
+
     promoted = registry.promoted()
     lines: dict[str, Line] = {}
     for manifest in reversed(registry.chain(promoted)) if promoted is not None else ():
@@ -55,9 +66,3 @@ def losses(registry: Registry) -> dict[str, Line]:
                 line.x.append(manifest.end)
                 line.y.append(float(value))
     return lines
-
-
-def _picture(png: bytes | None) -> dg.MarkdownMetadataValue:
-    if png is None:
-        return dg.MetadataValue.md("nothing yet")
-    return dg.MetadataValue.md(drawing.markdown(png))

@@ -5,10 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from rec_assets.models.compile import use_cache
 from rec_assets.resources import EventLog
-from rec_assets.serving import batch
-from rec_assets.serving.engine import Engine
 from rec_assets.settings import Settings
 from rec_assets.tables import published
 
@@ -36,6 +33,11 @@ class Batch(dg.Config):
 )
 def batch_lists(context: dg.AssetExecutionContext, config: Batch, log: EventLog) -> dg.MaterializeResult[None]:
     """The best items for many users, by the service's engine and the promoted checkpoint, as one Parquet file."""
+    # JAX takes seconds to import: only who makes lists pays for it, not the code server.
+    from rec_assets.models.compile import use_cache
+    from rec_assets.serving import batch
+    from rec_assets.serving.engine import Engine
+
     settings = Settings()
     use_cache(settings.data / "compiled")
     users = list(dict.fromkeys(config.users if config.users is not None else named_by(config.query, settings)))
