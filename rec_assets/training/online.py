@@ -184,22 +184,37 @@ def example_losses(params: ranker.Params, batch: ranker.Batch) -> jax.Array:
     return ranker.losses(params, as_floats(batch))
 
 
-def warm(model: Model) -> None:
-    """Run each step once on nothing, so that it is compiled; the model is left as it is."""
-    window, store = model.config.window, model.store
+def row_sizes(rows: int) -> list[int]:
+    """The bucketed numbers of rows that steps of a store with so many have, the likeliest first, and those that they
+    will have soon where it grows.
+    """
+    soon = rows + bucket(rows) // 8
+    sampled = [] if soon <= FULL_ROWS else [SAMPLED_ROWS, SAMPLED_ROWS * 3 // 2, SAMPLED_ROWS * 2]
+    full = [] if rows > FULL_ROWS else [bucket(rows), bucket(min(soon, FULL_ROWS))]
+    return list(dict.fromkeys(full + sampled))
+
+
+def warm(model: Model, size: int) -> None:
+    """Run each step once on nothing with so many rows, so that it is compiled. Only dense parts are read, nothing is
+    changed: another thread may learn meanwhile.
+    """
+    window = model.config.window
     nothing = np.full((1, window), -1, np.int32)
     no_time = np.zeros((1, window))
     lines = Lines(nothing, no_time, nothing, no_time, nothing >= 0, nothing)
-    rows, correction = choose_rows(store, lines, np.random.default_rng(0))
-    gathered = store.gather(rows)
-    content = padded(model.content_of(store.key_of[rows]), len(correction))
-    moments = (optax.ScaleByAdamState(np.int32(0), gathered["first"], gathered["second"]), optax.EmptyState())
-    state = State(model.dense, model.dense_moments, gathered["value"], moments)
+    rows = encoder.Rows(np.zeros((size, model.config.embedding_dim), np.float32), np.zeros(size, np.float32))
+    correction = np.zeros(size, np.float32)
+    content = model.content_of(np.full(size, -1, np.int32))
+    moments = (optax.ScaleByAdamState(np.int32(0), rows, rows), optax.EmptyState())
+    state = State(model.dense, model.dense_moments, rows, moments)
     for targets in (0, FEW_TARGETS + 1):
         many = lines.take(np.zeros(lines_per_step(window) if targets else 0, np.int64))
         predicted = np.arange(many.items.size).reshape(many.items.shape) < targets
         batch = step_batch(many._replace(predicted=predicted), many.items, np.zeros_like(many.items))
-        step(state, content, correction, batch, np.float32(0), jax.random.key(0), model.config.dropout)
-        target_losses(model.dense, gathered["value"], content, correction, batch)
+        step(
+            state, jnp.asarray(content), jnp.asarray(correction), batch, np.float32(0), jax.random.key(0),
+            model.config.dropout,
+        )  # fmt: skip
+        target_losses(model.dense, rows, content, correction, batch)
     empty = model.replay.examples.take(np.empty(0, np.int64))
     ranker_step(model.ranker, model.ranker_moments, example_arrays.step_batch(empty, EVENTS_PER_STEP), np.float32(0))

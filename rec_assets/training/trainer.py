@@ -17,7 +17,8 @@ from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.settings import Settings
-from rec_assets.training import checkpoint, cycle, gate, mix, online, prequential, warmup
+from rec_assets.training import checkpoint, cycle, gate, mix, prequential, warmup
+from rec_assets.training.compiling import Compiled
 from rec_assets.training.gate import Gate
 from rec_assets.training.mix import Usual
 from rec_assets.training.model import Model
@@ -57,6 +58,7 @@ class Trainer:
         self.shadow: Shadow | None = None
         self.usual = Usual.of({})
         self.known_good: Model | None = None  # None where it is the reference's or what is served
+        self.compiled = Compiled()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -82,8 +84,7 @@ class Trainer:
     def warm(self) -> None:
         """Compile, or load from the cache, what testing and learning need."""
         if self.model is not None:
-            self.model.warm(len(self.state.items))
-            online.warm(self.model)
+            self.compiled.now(self.model, len(self.state.items))
 
     def learn(
         self,
@@ -119,8 +120,9 @@ class Trainer:
             seconds |= spent
         before_writing = time.perf_counter()
         parent = self._write(start, end, metrics, decision)
+        assert self.checkpoint_id is not None and self.model is not None
+        self.compiled.ahead(self.model)
         seconds |= {"write": time.perf_counter() - before_writing, "all": time.perf_counter() - began}
-        assert self.checkpoint_id is not None
         return Learnt(self.checkpoint_id, parent, metrics, decision, verdict, seconds)
 
     def _write(self, start: int, end: int, metrics: Metrics, decision: Gate) -> str | None:

@@ -1,3 +1,5 @@
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from chain_stream import SMALL, chain, parsed
 from rec_assets.features import state as live
 from rec_assets.features.histories import Windows
 from rec_assets.training import batches, online, stretches
+from rec_assets.training.compiling import Compiled
 from rec_assets.training.model import Model
 
 
@@ -40,18 +43,24 @@ def test_a_growing_catalogue_and_other_batch_sizes_compile_nothing(state, config
     model, rng = Model(config), np.random.default_rng(0)
     rows = [(f"u{i % 40}", f"i{i % 40}", 1e9 + i) for i in range(400)] + [(f"v{i}", "i1", 2e9 + i) for i in range(30)]
     online.learn_stretches(model, material(rows, state, model), (1e-3, 1e-3), rng)
-    model.warm(len(state.items))
-    online.warm(model)
+    ready = Compiled()
+    ready.now(model, len(state.items))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
     )
-    for count, items in ((7, 45), (90, 50), (333, 60)):
+    for count, items in ((7, 45), (90, 50), (333, 60), (333, 70)):
+        ready.ahead(model)  # 60 items do not leave much room in 64 rows
+        for thread in threading.enumerate():
+            if thread.name == "compile ahead":
+                thread.join()
+                compiled.clear()
         more = [(f"u{i % 9}", f"i{i % items}", 3e9 + i) for i in range(count)]
         online.learn_stretches(model, material(more, state, model), (1e-3, 2e-3), rng)
         for asked in (1, 5, 40):
             window = after([1, 2, 3], config.window)
             model.logits(Windows(*(np.repeat(part, asked, axis=0) for part in window)), len(state.items))
+    assert len(model.store) == 70
     assert compiled == []
 
 
