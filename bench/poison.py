@@ -26,6 +26,7 @@ from rec_assets.training.trainer import Learnt, Trainer
 
 TIMES, AFTER = 10, 5  # its volume; the batches after it that are pooled
 APART = 2
+OTHERS, OWN = "others", "its own users"
 METRIC = "ndcg@20"
 
 
@@ -55,7 +56,7 @@ class Poisoned(NamedTuple):
 
     def below(self, twin: Sequence[Batch]) -> float:
         """By what share the metric, pooled over the batches after it, lies below the twin's."""
-        return 1 - pooled(self.tail[1:]) / pooled(twin[self.place + 1 :][:AFTER])
+        return all_below([self], twin)
 
 
 def append(log: Log, events: Sequence[dict[str, Any]]) -> None:
@@ -109,6 +110,11 @@ def pooled(batches: Sequence[Batch]) -> float:
     return sum(each.n * each.metric for each in batches if each.n) / sum(each.n for each in batches)
 
 
+def all_below(bad: Sequence[Poisoned], twin: Sequence[Batch]) -> float:
+    ours = [one for each in bad for one in each.tail[1:]]
+    return 1 - pooled(ours) / pooled([one for each in bad for one in twin[each.place + 1 :][:AFTER]])
+
+
 def told(each: Poisoned, twin: Sequence[Batch]) -> str:
     lines = [f"after {each.place} batches, told of {each.told_of}:"]
     for n, one in enumerate(each.tail):
@@ -144,7 +150,7 @@ def main() -> None:
         trainer.close()
         console.print(f"The first checkpoint, of {len(head):,} events, took {time.perf_counter() - began:.0f} s")
         for place, events in enumerate(batches):
-            for told_of, users in (("others", everyone), ("its own users", [])) if place in places else ():
+            for told_of, users in ((OTHERS, everyone), (OWN, [])) if place in places else ():
                 shutil.copytree(twin, data)
                 poison = poisoned(events, users, np.random.default_rng(places[place]))
                 bad.append(Poisoned(place, told_of, run(data, [poison, *batches[place + 1 :][:AFTER]])))
@@ -155,17 +161,18 @@ def main() -> None:
     alarms = [n for n, each in enumerate(good) if not each.passed or each.dropped]
     console.print(f"twin: refused or rolled back {alarms}, largest z of the shadow {max(each.z for each in good):.1f}")
     waits = [each.stopped_after() for each in bad]
-    below = [each.below(good) for each in bad]
     longest = None if None in waits else float(max(wait for wait in waits if wait is not None))
-    bars = [
-        at_most(f"micro-batches until it was stopped, the longest of {len(bad)}", longest, 2),
-        at_most(f"pooled {METRIC} of the {AFTER} after it, below the twin's, the worst", max(below), 0.05),
-        at_most("micro-batches of the twin that were refused or rolled back", float(len(alarms)), 0),
-    ]
+    bars = [at_most(f"micro-batches until it was stopped, the longest of {len(bad)}", longest, 2)]
+    for told_of in (OTHERS, OWN):
+        below = all_below([each for each in bad if each.told_of == told_of], good)
+        bars.append(
+            at_most(f"pooled {METRIC} of the {AFTER} after it, told of {told_of}, below the twin's", below, 0.05)
+        )
+    bars.append(at_most("micro-batches of the twin that were refused or rolled back", float(len(alarms)), 0))
     figures = {
         "good": [each._asdict() for each in good],
         "bad": [each._asdict() | {"tail": [one._asdict() for one in each.tail]} for each in bad],
-        "below": below,
+        "below": [each.below(good) for each in bad],
         "stopped_after": waits,
     }
     write("poison", bars, load=os.getloadavg()[0], options=vars(arguments), **figures)

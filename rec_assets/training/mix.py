@@ -1,7 +1,7 @@
-"""Whether a micro-batch is like those before it: its size, its kinds of events, and how well its items could be told.
+"""Whether a micro-batch is like those before it: its kinds of events, and how well its items fit who acted.
 
-Shuffled items, a broken source or a flood of made-up events hardly move the weights at once, but they are unlike what
-people do. A change that stays is the new normal: the batch after one that was passed over is not held against it.
+Shuffled items, a broken source or made-up events hardly move the weights at once, but they are unlike what people do. A
+change that stays is the new normal: the batch after one that was passed over is not held against it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,40 +10,36 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.metrics import WHOLE, gains
-
 MEMORY = 50  # micro-batches that are usual
 ENOUGH_BATCHES, ENOUGH_EVENTS, ENOUGH_TESTED = 5, 200, 30  # fewer say nothing
 KINDS_MOVED = 0.5  # of the events are of other kinds than usual
 Z = 4.0
-SHUFFLED = 0.4  # of the usual gain, is a broken batch whatever its size
-FLOOD, FLOOD_SHUFFLED = 5.0, 0.75  # times the usual events, with less than this share of the usual gain
+CHANCE, SHUFFLED = 0.5, 0.5  # what chance gives; with less than this share of what is usual above it, they are shuffled
 
 
 class Seen(NamedTuple):
-    """One micro-batch. A tested event's gain is 1 / log2(1 + rank) of an item that was known."""
+    """One micro-batch."""
 
     events: int
     kinds: dict[str, float]  # shares
-    gains: npt.NDArray[np.float64]
+    fit: npt.NDArray[np.float64]  # of the tested events that tell: see fit.fits
 
 
 class Usual(NamedTuple):
     """Means over the micro-batches before, the newest counting most."""
 
     batches: int
-    events: float
     kinds: dict[str, float]
-    gain: float
+    fit: float
 
     @classmethod
     def of(cls, extra: Mapping[str, Any]) -> Self:
         """What a checkpoint's manifest has of it."""
-        return cls(**extra["usual"]) if extra.get("usual") else cls(0, 0.0, {}, 0.0)
+        return cls(**extra["usual"]) if extra.get("usual") else cls(0, {}, 0.0)
 
     def after(self, seen: Seen) -> "Usual":
-        """With one more micro-batch; one without tested events says nothing of gains, and counts for nothing."""
-        if not len(seen.gains) or not seen.events:
+        """With one more micro-batch; one without tested events says nothing of its items, and counts for nothing."""
+        if not len(seen.fit) or not seen.events:
             return self
         share = 1.0 / min(self.batches + 1, MEMORY)
 
@@ -52,15 +48,14 @@ class Usual(NamedTuple):
 
         names = self.kinds.keys() | seen.kinds.keys()
         kinds = {name: moved(self.kinds.get(name, 0.0), seen.kinds.get(name, 0.0)) for name in sorted(names)}
-        gain = moved(self.gain, float(seen.gains.mean()))
-        return Usual(self.batches + 1, moved(self.events, seen.events), kinds, gain)
+        return Usual(self.batches + 1, kinds, moved(self.fit, float(seen.fit.mean())))
 
 
-def seen(kinds: Sequence[str], ranks: npt.NDArray[np.float64]) -> Seen:
-    """Of a batch's events their kinds, and of the tested ones the served model's ranks, inf for unknown items."""
+def seen(kinds: Sequence[str], fit: npt.NDArray[np.float64]) -> Seen:
+    """The kinds of a batch's events, and the fit of those that were tested, nan where it tells nothing."""
     names, counts = np.unique(np.array(kinds, dtype=str), return_counts=True)
     shares = dict(zip(names.tolist(), (counts / max(len(kinds), 1)).tolist(), strict=True))
-    return Seen(len(kinds), shares, gains(ranks[np.isfinite(ranks)], WHOLE))
+    return Seen(len(kinds), shares, fit[np.isfinite(fit)])
 
 
 def strange(usual: Usual, batch: Seen) -> str:
@@ -71,12 +66,10 @@ def strange(usual: Usual, batch: Seen) -> str:
     moved = sum(abs(batch.kinds.get(name, 0.0) - usual.kinds.get(name, 0.0)) for name in names) / 2
     if moved > KINDS_MOVED:
         return f"{moved:.0%} of its events are of other kinds than usual"
-    if len(batch.gains) < ENOUGH_TESTED or usual.gain <= 0:
+    if len(batch.fit) < ENOUGH_TESTED or usual.fit <= CHANCE:
         return ""
-    mean, error = float(batch.gains.mean()), float(batch.gains.std(ddof=1)) / len(batch.gains) ** 0.5
-    z, share, times = (usual.gain - mean) / max(error, 1e-9), mean / usual.gain, batch.events / max(usual.events, 1.0)
-    flood = times > FLOOD and share < FLOOD_SHUFFLED
-    if z > Z and (share < SHUFFLED or flood):
-        size = f"{times:.1f} times as many events as usual, and " if flood else ""
-        return f"{size}its items could be told {share:.0%} as well as usual, as if they were shuffled"
+    mean, error = float(batch.fit.mean()), float(batch.fit.std(ddof=1)) / len(batch.fit) ** 0.5
+    z, share = (usual.fit - mean) / max(error, 1e-9), (mean - CHANCE) / (usual.fit - CHANCE)
+    if z > Z and share < SHUFFLED:
+        return f"its items fit who acted {max(share, 0):.0%} as well as usual, as if they were shuffled"
     return ""

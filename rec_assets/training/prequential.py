@@ -19,6 +19,7 @@ from rec_assets.ranking.propose import blank
 from rec_assets.ranking.ranks import of_target
 from rec_assets.training import batches, examples, popularity
 from rec_assets.training.examples import Choices
+from rec_assets.training.fit import comparable, fits
 from rec_assets.training.model import Model
 
 SYSTEMS = ("online", "known_good", "frozen", "frozen_weights", "popularity")
@@ -52,6 +53,7 @@ class Tested(NamedTuple):
     source_ranks: npt.NDArray[np.float64]  # [m, S] by each source alone, inf for what could not be ranked; or [0, S]
     source_shown: npt.NDArray[np.int32]  # [m, S, 20]; or [0, S, 20]
     known: int  # items that occurred before the batch
+    fit: npt.NDArray[np.float64]  # [m] of "online": see fit.fits; or [0]
     seconds: dict[str, float]  # of each learnt system; what is computed once for two counts in full for both
 
 
@@ -113,6 +115,7 @@ def run(
         source_ranks=source_ranks,
         source_shown=np.concatenate([part.source_shown for part in parts]),
         known=int((counts > 0).sum()),
+        fit=np.concatenate([part.fit for part in parts]),
         seconds={name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
     )
 
@@ -138,6 +141,7 @@ def _piece(
     scored = np.zeros(len(arrays.user), np.bool_)
     scored[index] = True
     window = histories.windows(state, arrays, index, state.config.window)
+    compared = comparable(state, arrays, index, (window.items >= 0).sum(1), known)
     encoded: dict[int, tuple[npt.NDArray[np.float32], float]] = {}  # by model
     for model, _ in variants.values():
         if model is not None and id(model) not in encoded:
@@ -155,19 +159,21 @@ def _piece(
         seconds,
     )
     rng = np.random.default_rng((state.config.seed, int(state.counters.events[0])))
-    systems, choices = {}, {}
+    systems, choices, fit = {}, {}, np.empty(0)
     for number, (name, (model, _)) in enumerate(variants.items()):
         if model is None:
             continue
         candidates, began = walked[number], time.perf_counter()
-        systems[name] = Scored(*ranked(candidates, model.rank(candidates)))
+        scores = model.rank(candidates)
+        systems[name] = Scored(*ranked(candidates, scores))
         seconds[number] += time.perf_counter() - began
         choices[name] = examples.thin(candidates, arrays.user[index], arrays.time[index], rng)
         if name == "online":
+            fit = fits(candidates, scores, arrays.item[index], compared)
             systems |= {other: Scored(*ranked(candidates, score(candidates))) for other, score in scorers.items()}
     first = walked[0] if walked else blank(len(index), 0)
     spent = dict(zip(variants, seconds.tolist(), strict=True))
-    return Tested(index, systems, choices, first.ranks, first.best, int(known.sum()), spent)
+    return Tested(index, systems, choices, first.ranks, first.best, int(known.sum()), fit, spent)
 
 
 def ranked(

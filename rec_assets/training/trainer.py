@@ -214,7 +214,7 @@ class Trainer:
         cycle.learn(model, self.state, arrays, tested.choices[system], times)
         learnt = time.perf_counter()
         after = gate.losses(model, material)
-        seen = mix.seen(events.event, tested.systems["online"].ranks)
+        seen = mix.seen(events.event, tested.fit)
         strange = mix.strange(self.usual, seen) if follows and not verdict.dropped else ""
         decision = gate.judge(before, after, gate.is_finite(model), arrays.item, strange)
         self.usual = self.usual.after(seen)
