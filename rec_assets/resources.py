@@ -68,11 +68,13 @@ class Learner(dg.ConfigurableResource[None]):
 def warm_up() -> None:
     """What the warm worker does before it is ready: load the promoted checkpoint and compile.
 
-    The drift detectors take seconds to import and are needed last: they come while it is ready already.
+    The drift detectors take seconds to import and are needed last: they come while it is ready already. Where events
+    wait, as they do after a crash, the run that learns them compiles what it needs, and no more, from the cache.
     """
-    threading.Thread(target=importlib.import_module, args=("river.drift",), daemon=True).start()
     with Learner().open() as trainer:
-        trainer.warm()
+        if not trainer.log.count_events(trainer.state.offset, trainer.log.head()):
+            trainer.warm()
+    threading.Thread(target=importlib.import_module, args=("river.drift",), daemon=True).start()
 
 
 def _open_trainer(settings: Settings) -> "Trainer":
