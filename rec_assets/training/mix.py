@@ -14,7 +14,7 @@ MEMORY = 50  # micro-batches that are usual
 ENOUGH_BATCHES, ENOUGH_EVENTS, ENOUGH_TESTED = 5, 200, 30  # fewer say nothing
 KINDS_MOVED = 0.5  # of the events are of other kinds than usual
 Z = 4.0
-CHANCE, SHUFFLED = 0.5, 0.5  # what chance gives; with less than this share of what is usual above it, they are shuffled
+CHANCE, SHUFFLED = 0.5, 0.3  # what chance gives; with less than this share of what is usual above it, they are shuffled
 
 
 class Seen(NamedTuple):
