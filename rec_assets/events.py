@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rec_assets.log.block import Block
+from rec_assets.log.block import Block, decoded
 from rec_assets.log.record import ERASED, FORGET, Record
 from rec_assets.settings import Kind
 from rec_assets.validation import InvalidEvent, plain_events, printable, read_event, read_item, read_user
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 
+OBJECT_ROWS = 20_000
 _TIMES = ("occurred_at", "received_at")
 
 
@@ -180,22 +181,33 @@ def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
     """Validate records; an event whose payload has no event_id takes its record's. Other kinds are passed over."""
     if not isinstance(records, Block):
         return _parse_each(records, kinds)
-    plain, parsed = _parse_block(records, kinds)
-    return parsed._replace(events=Events.of_arrow(_joined(plain, parsed.events))) if plain.num_rows else parsed
+    plain, others = _plain(records, kinds)
+    parsed = _parse_each(records.records(others), kinds)
+    if not plain.num_rows:
+        return parsed
+    return parsed._replace(events=Events.of_arrow(_joined(plain, parsed.events.to_arrow())))
 
 
 def parse_to_arrow(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Tables:
-    """The same as tables; whole columns of events never become Python's objects."""
+    """The same as tables; whole columns of events never become Python's objects, of others OBJECT_ROWS at once."""
     if not isinstance(records, Block):
-        return Tables(*(columns.to_arrow() for columns in _parse_each(records, kinds)[:4]))
-    plain, parsed = _parse_block(records, kinds)
-    return Tables(*(columns.to_arrow() for columns in parsed[:4]))._replace(events=_joined(plain, parsed.events))
+        return _to_arrow(_parse_each(records, kinds))
+    plain, others = _plain(records, kinds)
+    pieces = np.array_split(others, max(1, -(-len(others) // OBJECT_ROWS)))
+    parts = (_to_arrow(_parse_each(records.records(piece), kinds)) for piece in pieces)
+    parsed = Tables(*map(pa.concat_tables, zip(*parts, strict=True)))
+    return parsed._replace(events=_joined(plain, parsed.events))
 
 
-def _parse_block(block: Block, kinds: Mapping[str, Kind]) -> tuple[pa.Table, Parsed]:
-    """The events that are plainly right in typed columns, and all other records as validated one by one."""
+def _to_arrow(parsed: Parsed) -> Tables:
+    return Tables(*(columns.to_arrow() for columns in parsed[:4]))
+
+
+def _plain(block: Block, kinds: Mapping[str, Kind]) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The events that are plainly right in typed columns, and the places of all other records."""
     good = plain_events(block.table, kinds)
-    table, offsets = block.table.filter(pa.array(good)), block.start + np.flatnonzero(good)
+    table = block.table if good.all() else block.table.filter(pa.array(good))
+    offsets = block.start + np.flatnonzero(good)
     received_at = table.column("received_at").cast(pa.timestamp("us"))
     occurred_at = table.column("occurred_at")
     columns = {name: table.column(name) for name in ("event_id", "user_id", "item_id", "event", "value", "request_id")}
@@ -207,14 +219,15 @@ def _parse_block(block: Block, kinds: Mapping[str, Kind]) -> tuple[pa.Table, Par
         "dated": occurred_at.is_valid(),
         "source": table.column("source"),
     }
-    plain = pa.table({field.name: columns[field.name] for field in fields(Events)})
-    return plain, _parse_each(block.records(np.flatnonzero(~good)), kinds)
+    return pa.table({field.name: columns[field.name] for field in fields(Events)}), np.flatnonzero(~good)
 
 
-def _joined(plain: pa.Table, others: Events) -> pa.Table:
-    if not len(others):
+def _joined(plain: pa.Table, others: pa.Table) -> pa.Table:
+    if not others.num_rows:
         return plain
-    joined = pa.concat_tables([plain, others.to_arrow()])
+    # What a dictionary has, in texts as others have them.
+    texts = pa.table({name: decoded(plain.column(name)) for name in plain.column_names})
+    joined = pa.concat_tables([texts, others])
     return joined.sort_by("offset")
 
 
@@ -268,7 +281,7 @@ def check(payload: bytes, received_at: int, kinds: Mapping[str, Kind]) -> None:
 
 def _from_arrow(kind: Any, column: pa.ChunkedArray) -> Any:
     if kind not in _DTYPES:
-        return column.to_pylist()
+        return decoded(column).to_pylist()
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
     return np.asarray(column.to_numpy(), _DTYPES[kind])

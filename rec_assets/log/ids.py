@@ -52,7 +52,7 @@ class IdIndex:
     @classmethod
     def build(cls, hashes: Hashes) -> Self:
         """The index of a segment whose row i has the hash `hashes[i]`."""
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes)
         return cls(hashes[order], order.astype(np.uint32))
 
     @classmethod

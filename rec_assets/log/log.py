@@ -18,6 +18,7 @@ from rec_assets.log.record import ITEM, LIST, Draft, Record, identify
 from rec_assets.log.segments import SegmentReader
 from rec_assets.log.tail import DamagedLog, RecordsDropped, Segment, Tail
 
+BLOCK_BYTES = 128 << 20
 T = TypeVar("T")
 
 
@@ -125,7 +126,7 @@ class Log:
     ) -> Iterator[Sequence[Record]]:
         """The same records in pieces of at most `max_rows`, each of one place.
 
-        Where that is a segment it is a Block, of up to `block_rows` if that is given.
+        Where that is a segment it is a Block, of up to `block_rows` if that is given, and BLOCK_BYTES or a row group.
         """
         at, end = max(start, 0), min(end, self.head())
         while at < end:
@@ -229,7 +230,8 @@ class Log:
     def _piece(self, start: int, end: int, block_end: int) -> Sequence[Record]:
         for segment in self.tail.segments(start, end):
             if segment.start <= start:
-                return self.files.block(segment, start, min(block_end, segment.end))
+                past = self.files.past(segment, start, BLOCK_BYTES)
+                return self.files.block(segment, start, min(block_end, past))
             end = segment.start
             break
         return self.read(start, end)

@@ -10,6 +10,7 @@ its own; then `payload` is null. See Block, which makes either a record.
 import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ GROUP_ROWS = 10_000
 READ_ROWS = 100_000
 OPEN_FILES = 8
 DICTIONARIES = ["kind", "source", "user_id", "item_id", "event", "value"]  # columns whose values repeat
+REPEATING = DICTIONARIES[:5]  # texts among them
+STATISTICS = ["received_at"]  # the column whose least and most are asked for
 SCHEMA = pa.schema(
     {
         "kind": pa.string(),
@@ -98,17 +101,25 @@ def table_of(columns: Mapping[str, Any], rows: int) -> pa.Table:
 
 
 def write(directory: Path, tables: Iterable[pa.Table]) -> Written:
-    """Write tables of SCHEMA and their index, both synced; holds one of them in memory."""
+    """Write tables of SCHEMA and their index, both synced; holds two of them in memory."""
     directory.mkdir(parents=True, exist_ok=True)
     name = new_name()
     path = parquet_path(directory, name)
     counted, parts = 0, []
     try:
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=DICTIONARIES) as writer:
+        with (
+            pq.ParquetWriter(
+                path, SCHEMA, compression="zstd", use_dictionary=DICTIONARIES, write_statistics=STATISTICS
+            ) as writer,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            written = pool.submit(lambda: None)
             for table in _grouped(tables):
+                written.result()
+                written = pool.submit(writer.write_table, table, GROUP_ROWS)  # while the next one is made
                 counted += pc.sum(pc.not_equal(table.column("kind"), LIST)).as_py()
                 parts.append(hashes(table.column("event_id").combine_chunks()))
-                writer.write_table(table, GROUP_ROWS)
+            written.result()
     except BaseException:  # a row could not be read, or the disk is full
         delete(directory, name)
         raise
@@ -180,13 +191,24 @@ class SegmentReader:
         self._indexes: dict[str, IdIndex] = {}
 
     def block(self, segment: Segment, start: int, end: int) -> Block:
-        """The records of offsets [start, end), which lie in the segment, as columns."""
+        """The records of offsets [start, end), which lie in the segment, as columns: dictionaries those that repeat."""
         return Block(self._table(segment, start, end, None), start)
+
+    def past(self, segment: Segment, start: int, most_bytes: int) -> int:
+        """Up to where row groups from that of the offset `start` on have so many bytes, but one at least."""
+        metadata, size = self._file(segment).metadata, self._group_rows(segment)
+        group, read = (start - segment.start) // size, 0
+        while group < metadata.num_row_groups:
+            read += metadata.row_group(group).total_byte_size
+            if read > most_bytes and segment.start + group * size > start:
+                break
+            group += 1
+        return min(segment.start + group * size, segment.end)
 
     def tables(self, segment: Segment, without: frozenset[int] = frozenset()) -> Iterator[pa.Table]:
         """All its rows as tables of SCHEMA, but those at the places `without`."""
         for start in range(segment.start, segment.end, READ_ROWS):
-            table = self._table(segment, start, min(start + READ_ROWS, segment.end), None)
+            table = self._table(segment, start, min(start + READ_ROWS, segment.end), None).cast(SCHEMA)
             if without:
                 first = start - segment.start
                 kept = [place not in without for place in range(first, first + table.num_rows)]
@@ -286,7 +308,9 @@ class SegmentReader:
         if segment.name not in self._files:
             while len(self._files) >= OPEN_FILES:
                 self._files.pop(next(iter(self._files))).close()
-            self._files[segment.name] = pq.ParquetFile(parquet_path(self.directory, segment.name), memory_map=True)
+            self._files[segment.name] = pq.ParquetFile(
+                parquet_path(self.directory, segment.name), memory_map=True, read_dictionary=REPEATING
+            )
         return self._files[segment.name]
 
     def keep(self, names: set[str]) -> None:

@@ -12,14 +12,15 @@ from rec_assets.settings import Denoising
 
 JUDGE = "create or replace temp table changed as " + Path(__file__).with_suffix(".sql").read_text()
 STRETCHES = 8  # of time that are looked at apart
-# Neighbours in time that lie further apart than $reach have nothing to do with each other.
+# Times are cut into pieces of $reach: what lies further apart than one that is empty has nothing to do with each other.
 TIMES = """
-select min(occurred_at), max(occurred_at) from (
-  select occurred_at, sum(apart) over (order by occurred_at) as stretch from (
-    select
-      occurred_at,
-      cast(occurred_at - lag(occurred_at, 1, occurred_at) over (order by occurred_at) > $reach as integer) as apart
-    from (select distinct occurred_at from interactions where log_offset >= $start and log_offset < $end)
+select min(first_at), max(last_at) from (
+  select first_at, last_at, sum(apart) over (order by piece) as stretch from (
+    select *, cast(piece - lag(piece, 1, piece) over (order by piece) > 1 as integer) as apart
+    from (
+      select min(occurred_at) as first_at, max(occurred_at) as last_at, epoch_us(occurred_at) // $reach_us as piece
+      from interactions where log_offset >= $start and log_offset < $end group by piece
+    )
   )
 ) group by stretch order by 1
 """
@@ -46,7 +47,8 @@ def judge(con: duckdb.DuckDBPyConnection, start: int, end: int, policy: Denoisin
     """
     reach = window(policy)
     bounds = {"start": start, "end": end}
-    stretches: list[tuple[datetime, datetime]] = con.execute(TIMES, {**bounds, "reach": 2 * reach}).fetchall()
+    pieces = {"reach_us": max(2 * reach // timedelta(microseconds=1), 1)}
+    stretches: list[tuple[datetime, datetime]] = con.execute(TIMES, {**bounds, **pieces}).fetchall()
     earlier = 0
     for first, last in joined(stretches):
         times = {"first": first, "last": last, "reach": reach}
@@ -96,6 +98,7 @@ def _parameters(policy: Denoising) -> dict[str, object]:
         "burst": timedelta(seconds=policy.burst_seconds / 2),
         "burst_events": policy.burst_events,
         "few": min(filter(None, (policy.burst_events, policy.crawler_events)), default=1 << 62),
+        "pace_us": max(round(1e6 * max(policy.burst_seconds, policy.crawler_seconds)), 1),
         "crawl": timedelta(seconds=policy.crawler_seconds / 2),
         "crawler_events": policy.crawler_events,
         "agents": policy.crawler_agents,

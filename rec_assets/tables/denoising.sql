@@ -8,29 +8,38 @@ with touched as (
   group by user_id
 ),
 
+-- No ids, which are long: rows that share a hash by chance are looked at in vain, nothing more.
 near as (
   select
-    log_offset, event_id, user_id, item_id, event, interactions.weight, interactions.value, occurred_at, context,
-    excluded_by, kinds.value as meaning,
-    occurred_at >= first_at - $reach and occurred_at <= last_at + $reach as within_reach
+    log_offset, excluded_by, occurred_at, interactions.weight, hash(user_id) as person, hash(user_id, item_id) as pair,
+    occurred_at >= first_at - $reach and occurred_at <= last_at + $reach as within_reach,
+    case
+      when $agents != '' and regexp_matches(lower(context ->> 'user_agent'), $agents) then 'crawler'
+      when kinds.value = 'seconds' and interactions.weight > 0 and interactions.value < $dwell_seconds
+        then 'short dwell'
+    end as alone
   from interactions join touched using (user_id) left join kinds using (event)
   where
     occurred_at >= $earliest and occurred_at <= $latest
     and occurred_at >= first_at - 2 * $reach and occurred_at <= last_at + 2 * $reach
 ),
 
--- Most rows are their user's only one of that item, of a user with few rows: no rule that counts can hold for them.
-pairs as (select user_id, item_id from near group by user_id, item_id having count(*) > 1),
+-- Most rows are their user's only one of that item, of a user with few rows: no rule that looks at others can hold.
+pairs as (select pair from near group by pair having count(*) > 1),
 
-busy as (select user_id from near where weight != 0 group by user_id having count(*) > $few),
+-- A window lies in two pieces of time at most, so one of them has more than half of what is too much.
+busy as (
+  select person from near where weight != 0
+  group by person, epoch_us(occurred_at) // $pace_us having count(*) > $few / 2
+),
 
-marked as (
-  select *, user_id in (from busy) or (user_id, item_id) in (select (user_id, item_id) from pairs) as looked_at from near
+beside_others as (
+  select log_offset, alone, within_reach from near where pair in (from pairs) or person in (from busy)
 ),
 
 seen as (
   select
-    *,
+    log_offset, excluded_by, weight, value, occurred_at,
     lag(occurred_at) over again as before,
     lag(value) over again as value_before,
     -- What weighs between -1 and 0 was passed over: nobody did anything.
@@ -38,8 +47,11 @@ seen as (
     count(*) filter (weight > 0 or weight <= -1) over crawl as crawl_rows,
     count(*) filter (weight > 0) over later as later_for,
     count(*) filter (weight <= -1) over later as later_against
-  from marked
-  where looked_at
+  from interactions
+  where
+    occurred_at >= $earliest and occurred_at <= $latest
+    -- Not as a join, which would be made over all of the table while DuckDB thinks that it is empty.
+    and (log_offset in (select log_offset from beside_others)) is true
   window
     again as (partition by user_id, item_id, event order by occurred_at, event_id),
     burst as (partition by user_id order by occurred_at range between $burst preceding and $burst following),
@@ -47,8 +59,6 @@ seen as (
     later as (
       partition by user_id, item_id order by occurred_at range between current row and $contradiction following
     )
-  union all
-  select *, null, null, 0, 0, 0, 0 from marked where not looked_at
 ),
 
 judged as (
@@ -58,15 +68,16 @@ judged as (
       when $repeat > interval 0 second and before = occurred_at and value is not distinct from value_before
         then 'duplicate'
       when $repeat > interval 0 second and occurred_at - before <= $repeat then 'near duplicate'
-      when $agents != '' and regexp_matches(lower(context ->> 'user_agent'), $agents) then 'crawler'
-      when $crawler_events > 0 and weight != 0 and crawl_rows > $crawler_events then 'crawler'
+      when alone = 'crawler' or ($crawler_events > 0 and weight != 0 and crawl_rows > $crawler_events) then 'crawler'
       when $burst_events > 0 and weight != 0 and burst_rows > $burst_events then 'burst'
-      when meaning = 'seconds' and weight > 0 and value < $dwell_seconds then 'short dwell'
+      when alone is not null then alone
       when
         $contradiction > interval 0 second and ((weight > 0 and later_against > 0) or (weight <= -1 and later_for > 0))
         then 'contradicted'
     end as rule
-  from seen where within_reach
+  from seen join beside_others using (log_offset) where within_reach
+  union all
+  select log_offset, excluded_by, alone from near anti join beside_others using (log_offset) where within_reach
 )
 
 select log_offset, rule from judged where rule is distinct from excluded_by

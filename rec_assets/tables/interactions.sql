@@ -15,10 +15,8 @@ select
   occurred_at, not dated as occurred_at_filled, received_at, request_id, context,
   hour(occurred_at) as hour, isodow(occurred_at) as weekday, cast(null as varchar) as excluded_by
 from weighed
-where
-  item_id is not null
-  and "offset" not in (select "offset" from repeats)
-  and not exists (
-    select 1 from interactions as stored
-    where stored.event_id = weighed.event_id and stored.occurred_at >= $first and stored.occurred_at <= $last
-  )
+anti join repeats using ("offset")
+anti join (
+  select event_id from interactions where occurred_at >= $first and occurred_at <= $last
+) as stored using (event_id)
+where item_id is not null

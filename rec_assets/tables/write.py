@@ -1,8 +1,10 @@
 """A range of the log into the tables, in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import msgspec
@@ -18,7 +20,10 @@ from rec_assets.tables import arrival, denoising, impressions, ledger, warehouse
 from rec_assets.tables.warehouse import microseconds
 
 CHUNK_ROWS = 20_000  # records parsed at once
-BLOCK_ROWS = 100_000  # the same where they lie in a segment, maybe as columns
+# The same where they lie in a segment, maybe as columns. Many, as each insert leaves row groups that are not full, and
+# where these lie side by side a checkpoint writes them again.
+BLOCK_ROWS = 1_000_000
+T = TypeVar("T")
 HERE = Path(__file__).parent
 REJECTED = "insert into rejected_events by name " + (HERE / "rejected_events.sql").read_text()
 INTERACTIONS = "insert into interactions by name " + (HERE / "interactions.sql").read_text()
@@ -54,8 +59,8 @@ def write(
 ) -> Counts:
     """Replace the rows of offsets [start, end) and their line of the ledger; running again changes nothing.
 
-    Memory is bounded by CHUNK_ROWS records. Raises ValueError where the range is empty, overlaps another micro-batch or
-    the tables are of another log. On any error everything is as it was.
+    Memory is bounded by two blocks of the log. Raises ValueError where the range is empty, overlaps another
+    micro-batch or the tables are of another log. On any error everything is as it was.
     """
     if not 0 <= start < end <= log.head():
         raise ValueError(f"offsets [{start}, {end}) are no range of a log that holds [0, {log.head()})")
@@ -81,9 +86,10 @@ def _replace(
     counts, before = Counts(), ledger.clock_before(con, start)
     told_at = None if before is None else warehouse.since_1970(before)
     impressions.forget(con, start, end)
-    for records in log.batches(start, end, CHUNK_ROWS, BLOCK_ROWS):
+    batches = log.batches(start, end, CHUNK_ROWS, BLOCK_ROWS)
+    for records, parsed in _ahead((records, events.parse_to_arrow(records, kinds)) for records in batches):
         counts.impressions += impressions.take_in(con, records)
-        told_at = _take_in(con, events.parse_to_arrow(records, kinds), told_at, counts)
+        told_at = _take_in(con, parsed, told_at, counts)
     counts.rewritten = denoising.judge(con, start, end, policy)
     counts.excluded = denoising.per_rule(con, start, end)
     impressions.judge(con, start, end)
@@ -91,6 +97,15 @@ def _replace(
     clock_at = None if told_at is None else warehouse.timestamp(told_at)
     ledger.enter(con, log.log_id, start, end, counts, clock_at, run_id, warehouse.timestamp(clock()))
     return counts
+
+
+def _ahead(pieces: Iterator[T]) -> Iterator[T]:
+    """The same, each made by another thread while the one before is taken in."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, pieces, None)
+        while (piece := following.result()) is not None:
+            following = pool.submit(next, pieces, None)
+            yield piece
 
 
 def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int | None, counts: Counts) -> int | None:
@@ -135,10 +150,17 @@ def _take_in_events(con: duckdb.DuckDBPyConnection, taken: pa.Table, told_at: in
 
 def _repeats(taken: pa.Table) -> npt.NDArray[np.int64]:
     """The offsets of events with an item whose event_id an earlier one of the same chunk has."""
-    placed = taken.select(["offset", "event_id"]).filter(taken.column("item_id").is_valid()).combine_chunks()
+    placed = taken.select(["offset", "event_id"])
+    if taken.column("item_id").null_count:
+        placed = placed.filter(taken.column("item_id").is_valid())
+    placed = placed.combine_chunks()
     if not placed.num_rows:
         return np.empty(0, np.int64)
-    alike = np.sort(IdIndex.build(hashes(placed.column("event_id").chunk(0))).repeated())
+    hashed = hashes(placed.column("event_id").chunk(0))
+    ordered = np.sort(hashed)
+    if not (ordered[1:] == ordered[:-1]).any():  # which is cheaper to find than where they are
+        return np.empty(0, np.int64)
+    alike = np.sort(IdIndex.build(hashed).repeated())
     repeats, seen = [], set()
     for offset, event_id in zip(*(column.to_pylist() for column in placed.take(alike).columns), strict=True):
         if event_id in seen:

@@ -42,6 +42,15 @@ def test_reading_is_the_same_before_and_after_compaction(log):
     assert log.verify() == []
 
 
+def test_a_block_is_bounded_in_rows_and_in_bytes(log, monkeypatch):
+    log.append_bulk(iter(drafts(0, 50)), "f")
+    assert [len(block) for block in log.batches(3, 48, 9, 30)] == [30, 15]
+    monkeypatch.setattr("rec_assets.log.log.BLOCK_BYTES", 1)
+    blocks = list(log.batches(3, 48, 9, 30))
+    assert [len(block) for block in blocks] == [4, 7, 7, 7, 7, 7, 6]
+    assert [record for block in blocks for record in block] == log.read(3, 48)
+
+
 def test_all_places_are_one_sequence(log):
     head = mixed(log)
     assert [record.event_id for record in log.read(0, head)] == [f"e{n}" for n in range(head)]
