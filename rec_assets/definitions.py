@@ -84,9 +84,10 @@ def forget_waiting(context: dg.OpExecutionContext, log: EventLog) -> int:
     with log.open() as records:
         users = forget_jobs.waiting(records)
     for user_id in users:
-        report = forget(Settings(), user_id)
+        settings = Settings()
+        report = forget(settings, user_id)
         context.log.info("forgotten at offset %s", report.offset)
-        for place in [*report.still_hold, *bentos_of(user_id)]:
+        for place in [*report.still_hold, *bentos_of(settings, user_id)]:
             context.log.warning("still holds a user who is to be forgotten: %s", place)
     return len(users)
 

@@ -208,10 +208,10 @@ def _names(path: Path, user_id: str, origin: FileSource) -> bool:
         return user_id.encode() in path.read_bytes()
 
 
-def bentos_of(user_id: str) -> list[str]:
-    """What in BentoML's local store still holds the user, and what to do about each; nothing where there is none."""
+def bentos_of(settings: Settings, user_id: str) -> list[str]:
+    """What in BentoML's local stores still holds the user, and what to do about each; nothing where there is none."""
     if importlib.util.find_spec("bentoml") is None:
         return []
-    from rec_assets.serving.holding import holding
+    from rec_assets.serving.holding import holding, stores
 
-    return holding(user_id)
+    return holding(user_id, stores(settings.data))

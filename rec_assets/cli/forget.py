@@ -42,7 +42,7 @@ def forget(
     try:
         with Console(stderr=True).status("forgetting") as status:
             report = forget_user(settings, user, status.update)
-            bentos = bentos_of(user) if report.offset is not None else []
+            bentos = bentos_of(settings, user) if report.offset is not None else []
     except duckdb.IOException as error:
         fail(f"{error}\nanother process holds the tables for long: run the same command again to finish")
     except (NoLog, NewerFormat, DamagedLog, sqlite3.Error, OSError) as error:

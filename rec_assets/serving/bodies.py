@@ -1,5 +1,6 @@
 """Reading a request's body, and the refusal of one that says something wrong: a 4xx whose message names the field."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from rec_assets.serving.messages import (
 )
 
 T = TypeVar("T")
+BODY_SECONDS = 4.0  # for all of a body; below the service's own limit, whose answer would be a 504
 
 
 class Refused(Exception):
@@ -63,16 +65,21 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body; Refused with 413 as soon as it is larger than BODY_BYTES, whatever its headers promise."""
+    """The whole body; Refused with 413 as soon as it is larger than BODY_BYTES, whatever its headers promise, and
+    with 408 where it is not there in time.
+    """
     parts, size = [], 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > BODY_BYTES:
-                raise Refused(413, f"the body is larger than {BODY_BYTES} bytes")
-            parts.append(part)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_BYTES:
+                    raise Refused(413, f"the body is larger than {BODY_BYTES} bytes")
+                parts.append(part)
     except ClientDisconnect:
         raise Refused(400, "the client went away before its body was complete") from None
+    except TimeoutError:
+        raise Refused(408, f"the body was not complete within {BODY_SECONDS:g} s") from None
     return b"".join(parts)
 
 

@@ -14,6 +14,7 @@ FAILURES = {
     "401": "A key is needed.",
     "403": "The key does not have the scope.",
     "404": "There is nothing of this name.",
+    "408": "The body was not complete in time.",
     "413": "The body is larger than 4 MiB.",
     "422": "A field is wrong; it is named.",
     "429": "Too many requests; Retry-After says when to try again.",

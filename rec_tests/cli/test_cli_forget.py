@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from rec_assets import cli
 from rec_assets.log import Draft, Log
+from rec_assets.serving.holding import holding, stores
 from rec_assets.settings import Settings
 
 
@@ -53,19 +54,28 @@ def test_without_a_log_it_says_so(tmp_path, monkeypatch):
 
 
 STORE = """
-import bentoml, pyarrow as pa, pyarrow.parquet as pq
+import sys, bentoml, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from rec_assets.serving.holding import holding
+from rec_assets.serving.holding import holding, stores
 from rec_assets.serving.service import MODEL
 for users in (["ada", "bob"], ["bob"]):
     with bentoml.models.create(MODEL) as model:
         (Path(model.path) / "state").mkdir()
         pq.write_table(pa.table({"id": users}), Path(model.path) / "state" / "users.parquet")
-print(len(holding("ada")), len(holding("bob")), len(holding("eve")))
+there = stores(Path(sys.argv[1]))
+print(len(holding("ada", there)), len(holding("bob", there)), len(holding("eve", there)))
 """
 
 
-def test_models_in_the_store_that_know_the_user_are_listed(tmp_path):
-    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-    told = subprocess.run([sys.executable, "-c", STORE], env=environment, capture_output=True, text=True, check=True)
+def test_models_that_know_the_user_are_listed_once_and_from_any_shell(tmp_path, monkeypatch):
+    home = tmp_path / "data" / "bentoml"  # that of `rec serve`
+    environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    run = [sys.executable, "-c", STORE, str(tmp_path / "data")]
+    told = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
     assert told.stdout.split()[-3:] == ["1", "2", "0"]
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "of this shell"))
+    found = stores(tmp_path / "data")
+    assert found == [tmp_path / "of this shell", home]
+    [line] = holding("ada", found)
+    tag = line.removeprefix("model ").split(": ")[0]
+    assert line == f"model {tag}: BENTOML_HOME={home} bentoml models delete {tag}"

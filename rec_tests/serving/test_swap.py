@@ -25,34 +25,46 @@ def await_checkpoint(server, checkpoint, seconds=20.0):
     return time.monotonic() - started
 
 
+class Asking:
+    """Three clients that ask for lists as fast as they are answered, until the block is left."""
+
+    def __init__(self, server):
+        self.server, self.stop, self.failures, self.answered = server, threading.Event(), [], []
+        self.threads = [threading.Thread(target=self.ask, args=(number,)) for number in range(3)]
+
+    def ask(self, number):
+        with httpx.Client(base_url=self.server.http.base_url, timeout=20) as http:
+            while not self.stop.is_set():
+                answer = http.post("/recommend", json={"user_id": f"u{number}", "k": 5})
+                if answer.status_code != 200 or len(answer.json()["items"]) != 5:
+                    self.failures.append(answer.text)
+                    return
+                self.answered.append(answer.json()["checkpoint"])
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *raised):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
 def test_promoted_checkpoints_are_taken_up_without_a_failed_request(trained, first, serve):
     server = serve(trained).wait()
     assert server.recommend(user_id="u1")["checkpoint"] == first
-    failures, answered, stop = [], [], threading.Event()
-
-    def ask(number):
-        with httpx.Client(base_url=server.http.base_url, timeout=20) as http:
-            while not stop.is_set():
-                answer = http.post("/recommend", json={"user_id": f"u{number}", "k": 5})
-                if answer.status_code != 200 or len(answer.json()["items"]) != 5:
-                    failures.append(answer.text)
-                answered.append(answer.json()["checkpoint"])
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
     log, chain = Log.open(trained.log_dir), [first]
-    for number in range(3):
-        start = log.head()
-        log.append(stream(80, seed=number + 1, start=880_100_000 + 10_000 * number), "test")
-        chain.append(learn(trained, start, log.head()))
-        assert await_checkpoint(server, chain[-1]) < 5  # a second on a quiet machine
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert set(answered) <= set(chain)
-    assert answered[-1] == chain[-1]
+    with Asking(server) as asking:
+        for number in range(3):
+            start = log.head()
+            log.append(stream(80, seed=number + 1, start=880_100_000 + 10_000 * number), "test")
+            chain.append(learn(trained, start, log.head()))
+            assert await_checkpoint(server, chain[-1]) < 5  # a second on a quiet machine
+    assert asking.failures == []
+    assert set(asking.answered) <= set(chain)
+    assert asking.answered[-1] == chain[-1]
     with sqlite3.connect(trained.spool_path) as spool:
         noted = spool.execute("select checkpoint, watermark, served_at from swaps order by served_at").fetchall()
         [(checkpoint, seen_at)] = spool.execute("select checkpoint, seen_at from workers").fetchall()
@@ -61,6 +73,25 @@ def test_promoted_checkpoints_are_taken_up_without_a_failed_request(trained, fir
     assert checkpoint == chain[-1]
     assert abs(seen_at / 1e6 - time.time()) < 30
     log.close()
+
+
+@pytest.mark.slow
+def test_thirty_swaps_forth_and_back_fail_no_request(trained, first, serve):
+    log, registry = Log.open(trained.log_dir), Registry(trained.checkpoints_dir)
+    start = log.head()
+    log.append(stream(80, seed=1, start=880_100_000), "test")
+    second = learn(trained, start, log.head())
+    log.close()
+    server = serve(trained, workers=2).wait()
+    with Asking(server) as asking:
+        for number in range(30):
+            if number % 2:
+                registry.promote(second)
+            else:
+                registry.rollback()
+            await_checkpoint(server, second if number % 2 else first)
+    assert asking.failures == []
+    assert set(asking.answered) == {first, second}
 
 
 @pytest.mark.slow
