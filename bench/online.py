@@ -23,6 +23,7 @@ from rec_assets.registry import Registry
 from rec_assets.settings import KINDS, TrainConfig
 from rec_assets.training import batches, checkpoint, keymap, online, stretches
 from rec_assets.training.model import Model
+from rec_assets.training.scorer import Scorer
 from rec_assets.training.stretches import Stretches
 
 ROOT = Path(__file__).parents[1]
@@ -129,8 +130,8 @@ def of_checkpoints(items: int) -> Found:
             sum(file.size for path, file in registry.manifest(name).files.items() if "/" not in path) for name in names
         ]
         rows = [sum(each.size for path, each in registry.manifest(n).files.items() if "items" in path) for n in names]
-        held, all_of_it, prepared = served(lambda: checkpoint.load_served(registry, names[-2]), items)
-        _, changed, again = served(lambda: checkpoint.load_served(registry, names[-1], held, names[-2]), items)
+        held, all_of_it, prepared = served(lambda: checkpoint.load_scorer(registry, names[-2]), items)
+        _, changed, again = served(lambda: checkpoint.load_scorer(registry, names[-1], held, names[-2]), items)
     figures = {
         "whole_mb": written[0] / 1e6,
         "changed_mb": statistics.median(written[1:]) / 1e6,
@@ -145,13 +146,13 @@ def of_checkpoints(items: int) -> Found:
     return [at_most(f"bytes of a checkpoint, changed rows / all {items:,}", ratio, 0.1)], figures
 
 
-def served(load: Callable[[], Model], items: int) -> tuple[Model, float, float]:
-    """The model, the seconds of loading it, and those until it can answer."""
+def served(load: Callable[[], Scorer], items: int) -> tuple[Scorer, float, float]:
+    """The weights, the seconds of loading them, and those until they can answer."""
     began = time.perf_counter()
-    model = load()
+    scorer = load()
     loaded = time.perf_counter()
-    model.prepare(items)
-    return model, loaded - began, time.perf_counter() - loaded
+    scorer.prepare(items)
+    return scorer, loaded - began, time.perf_counter() - loaded
 
 
 def of_rows(few: int, many: int) -> Found:

@@ -17,6 +17,7 @@ from rec_assets.features import histories
 from rec_assets.features import state as live
 from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.ranking import propose
+from rec_assets.ranking.expected import exact
 from rec_assets.ranking.propose import query_of
 from rec_assets.settings import TrainConfig
 from rec_assets.training import batches, online, stretches, warmup
@@ -153,7 +154,7 @@ def blend_ranks(model: Model, state: LiveState, events: EventArrays) -> npt.NDAr
     ):
         query = query_of(state, user, time_)
         window = histories.history_window(query.items, query.times, query.now, model.config.window)
-        candidates = propose(state, state.counters, query, model.logits(window, len(state.items))[0], may_list)
+        candidates = propose(state, state.counters, query, exact(model.logits(window, len(state.items))[0]), may_list)
         at = np.flatnonzero(candidates.items[0] == item)
         target = np.array([at[0] if len(at) else -1], np.int32)
         [ranks[n]], _ = ranked(candidates._replace(target=target), model.rank(candidates))

@@ -36,12 +36,20 @@ def of(vectors: Floats) -> Codes:
 
 def put(codes: Codes, first: int, vectors: Floats, room: int = 0) -> None:
     """Give the vectors [n, D] the places from `first` on; the arrays grow, at once to `room` places."""
-    end = max(first + len(vectors), room)
-    codes.codes, codes.scale = extended(codes.codes, end, 0), extended(codes.scale, end, 0)
+    fit(codes, max(first + len(vectors), room))
+    put_at(codes, slice(first, first + len(vectors)), vectors)
+
+
+def fit(codes: Codes, number: int) -> None:
+    """Make room for so many vectors."""
+    codes.codes, codes.scale = extended(codes.codes, number, 0), extended(codes.scale, number, 0)
+
+
+def put_at(codes: Codes, places: slice | npt.NDArray[np.int64], vectors: Floats) -> None:
+    """Give the vectors [n, D] places for which there is room."""
     scale = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(LEVELS)
     rounded = np.rint(vectors / np.where(scale > 0, scale, 1)[:, None])
-    part = slice(first, first + len(vectors))
-    codes.codes[part], codes.scale[part] = rounded, scale
+    codes.codes[places], codes.scale[places] = rounded, scale
     lost = vectors - rounded * scale[:, None]
     codes.error = max(codes.error, float(np.sqrt((lost * lost).sum(axis=1).max(initial=0.0))))
 

@@ -30,10 +30,13 @@ class Content:
     word_items: npt.NDArray[np.int32]  # [65536] items that had a word of this bucket
     items: int = 0
     codes: Codes = field(init=False)  # of the vectors, for the search among them
+    changes: int = field(init=False, default=0)  # made to the vectors since they were loaded
+    changed_at: npt.NDArray[np.int64] = field(init=False)  # [I] which of them was an item's last one
 
     def __post_init__(self) -> None:
-        """Make the codes of the vectors."""
+        """Make what follows from the vectors."""
         self.codes = coding.of(self.vectors)
+        self.changed_at = np.zeros(len(self.vectors), np.int64)
 
 
 def empty() -> Content:
@@ -44,8 +47,8 @@ def empty() -> Content:
 def with_items(content: Content, number: int) -> None:
     """Make room for so many items."""
     content.vectors = extended(content.vectors, number, 0)
-    content.codes.codes = extended(content.codes.codes, number, 0)
-    content.codes.scale = extended(content.codes.scale, number, 0)
+    coding.fit(content.codes, number)
+    content.changed_at = extended(content.changed_at, number, 0)
 
 
 def _direction(word: str) -> npt.NDArray[np.float32]:
@@ -73,3 +76,5 @@ def place(content: Content, first: int, vectors: npt.NDArray[np.float32]) -> Non
     vectors = np.atleast_2d(vectors)
     content.vectors[first : first + len(vectors)] = vectors
     coding.put(content.codes, first, vectors)
+    content.changes += 1
+    content.changed_at[first : first + len(vectors)] = content.changes

@@ -168,9 +168,9 @@ def encode(
 
 
 @jax.jit
-def logits(dense: Dense, vectors: jax.Array, bias: jax.Array, sequences: Sequences) -> jax.Array:
-    """[B, R]: each row of `vectors` [R, D] as what happens at the last time of each sequence."""
-    return encode(dense, vectors, sequences, 1)[:, 0] @ vectors.T + bias
+def users(dense: Dense, vectors: Array, sequences: Sequences) -> jax.Array:
+    """User vectors [B, D] at the last time of each sequence, out of the items' `vectors` [R, D]."""
+    return encode(dense, jnp.asarray(vectors), sequences, 1)[:, 0]
 
 
 def targeted(

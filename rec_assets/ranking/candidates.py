@@ -8,6 +8,7 @@ from rec_assets.features.kernels import kernel
 from rec_assets.features.popularity import Popularity
 from rec_assets.ranking.content import Described, cosine
 from rec_assets.ranking.dense import bound, offer
+from rec_assets.ranking.expected import Expected, logit
 from rec_assets.ranking.scratch import FIRST, A, Scratch
 from rec_assets.ranking.sources import CONTENT, ENCODER, LISTED, SOURCES
 
@@ -63,14 +64,17 @@ def _alike(scratch: Scratch, content: Described, profile: npt.NDArray[np.float32
 
 
 @kernel
-def predicted(scratch: Scratch, logits: npt.NDArray[np.float32], best: npt.NDArray[np.int32]) -> None:
-    """Fill in the items that the encoder expects."""
+def predicted(scratch: Scratch, expected: Expected, best: npt.NDArray[np.int32]) -> None:
+    """Fill in the items that the encoder expects: those that come near it by logits that may be off are compared
+    exactly.
+    """
     best[ENCODER] = -1
-    least = bound(logits, scratch.listable, best.shape[1])
+    logits = expected.logits
+    least = bound(logits, scratch.listable, best.shape[1]) - 2 * expected.wrong
     scores, number = np.empty(best.shape[1], np.float32), 0
     for item in range(len(logits)):
         if logits[item] >= least and scratch.listable[item] and logits[item] > -np.inf:
-            number = offer(best[ENCODER], scores, number, item, logits[item])
+            number = offer(best[ENCODER], scores, number, item, logit(expected, item))
 
 
 @kernel

@@ -10,6 +10,7 @@ from rec_assets.features.kernels import kernel
 from rec_assets.features.statistics import AVERAGES, day_of, hour_of, log_gap
 from rec_assets.ranking import own
 from rec_assets.ranking.content import cosine
+from rec_assets.ranking.expected import Expected, logit
 from rec_assets.ranking.scratch import NOTHING, A, Scratch
 from rec_assets.ranking.sources import SUMMED
 from rec_assets.ranking.transitions import link
@@ -178,7 +179,7 @@ def fill(
     user: int,
     now: float,
     mass: npt.NDArray[np.float64],
-    logits: npt.NDArray[np.float32],
+    expected: Expected,
     log_sum: float,
     items: npt.NDArray[np.int32],
     out: npt.NDArray[np.float32],
@@ -206,4 +207,4 @@ def fill(
         if scratch.slot[item] >= 0:
             _own(had[scratch.slot[item]], number, usual, now, x[column : column + OWN])
         column += OWN
-        x[column] = logits[item] - log_sum if item < len(logits) else 0.0
+        x[column] = logit(expected, item) - log_sum if item < len(expected.logits) else 0.0

@@ -19,6 +19,7 @@ from rec_assets.ranking import candidates as union
 from rec_assets.ranking import content, dense, features, knn, neighbours, own, ranks, sessions, transitions
 from rec_assets.ranking import scratch as scratching
 from rec_assets.ranking.content import Described, described
+from rec_assets.ranking.expected import NOTHING, Expected, exact
 from rec_assets.ranking.scratch import Scratch
 from rec_assets.ranking.sources import SOURCES
 
@@ -90,6 +91,7 @@ def _answer(
     seen: Rows,
     about: Described,
     logits: npt.NDArray[np.float32],
+    expected: Expected,
     may_list: npt.NDArray[np.bool_],
     scratch: Scratch,
     per_source: int,
@@ -100,8 +102,8 @@ def _answer(
     rows_each: int,
 ) -> None:
     """Fill one row of the candidates for each of several encoders, `logits` [V, items], `rows_each` apart: what the
-    other sources say is computed once. `may_list` [items] says which keys are in the catalogue; target is -1 when
-    serving.
+    other sources say is computed once. `expected` says what else there is to the logits of one that may be off.
+    `may_list` [items] says which keys are in the catalogue; target is -1 when serving.
     """
     items = query.items
     session = sessions.length_of(query.times, query.now)
@@ -125,12 +127,13 @@ def _answer(
     for each in range(len(logits)):
         row = first_row + each * rows_each
         out.known[row] = known
-        union.predicted(scratch, logits[each], best)
+        said = Expected(logits[each], expected.wrong, expected.user, expected.vectors, expected.bias)
+        union.predicted(scratch, said, best)
         n = union.merge(scratch, best, out.items[row], out.source[row])
         features.context(counters, query.times, query.user, query.now, session, number, mass, out.context[row])
         features.fill(
             scratch, counters, about.vectors, profile, had, number, items, query.times, query.user, query.now, mass,
-            logits[each], dense.log_sum(logits[each], may_list), out.items[row, :n], out.features[row],
+            said, dense.log_sum(logits[each], may_list), out.items[row, :n], out.features[row],
         )  # fmt: skip
         if target < 0:
             continue
@@ -153,8 +156,7 @@ def _answer(
     scratching.clear(scratch)
 
 
-_NO_LOGITS = np.zeros(0, np.float32)
-_NONE = np.zeros(0, np.int32)
+_NO_LOGITS, _NONE = np.zeros(0, np.float32), np.zeros(0, np.int32)
 
 
 def _plain(array: npt.NDArray, dtype: type) -> npt.NDArray:
@@ -166,14 +168,14 @@ def _ask(
     state: LiveState,
     counters: Counters,
     query: Query,
-    logits: Sequence[npt.NDArray[np.float32] | None],
+    expected: Sequence[Expected],
     may_list: npt.NDArray[np.bool_],
     target: int,
     out: Candidates,
     row: int,
     rows_each: int,
 ) -> None:
-    [*given] = (each if each is not None else _NO_LOGITS for each in logits)
+    given = [each.logits for each in expected]
     if len(given) == 1:
         together = _plain(given[0], np.float32)[None]  # a list that is served waits for no copy
     else:
@@ -181,7 +183,8 @@ def _ask(
         for line, each in zip(together, given, strict=True):
             line[: len(each)] = each
     _answer(
-        query, counters, state.histories, state.seen, described(state.content), together, may_list,
+        query, counters, state.histories, state.seen, described(state.content), together,
+        expected[0]._replace(logits=_NO_LOGITS), may_list,
         scratching.scratch(len(state.users), len(may_list)),
         state.config.per_source, state.config.repeats, target, out, row, rows_each,
     )  # fmt: skip
@@ -197,11 +200,11 @@ def propose(
     state: LiveState,
     counters: Counters,
     query: Query,
-    logits: npt.NDArray[np.float32] | None,
+    expected: Expected = NOTHING,
     may_list: npt.NDArray[np.bool_] | None = None,
 ) -> Candidates:
     """Candidates (n = 1) for a list now, out of the items that `may_list` bool[items] names, the whole catalogue by
-    default. `logits` f32[items] are the encoder's, by item key.
+    default. `expected` is what the encoder says.
     """
     query = Query(
         _plain(query.items, np.int32),
@@ -214,7 +217,7 @@ def propose(
     out = blank(1, state.config.candidates)
     counters = counting.with_keys(counters, len(state.users), len(state.items))
     may_list = np.ones(len(state.items), np.bool_) if may_list is None else _plain(may_list, np.bool_)
-    _ask(state, counters, query, [logits], may_list, -1, out, 0, 1)
+    _ask(state, counters, query, [expected], may_list, -1, out, 0, 1)
     return out
 
 
@@ -258,7 +261,7 @@ def walk(
         query = query_of(state, int(arrays.user[event]), float(arrays.time[event]))
         for group, room in zip(groups.values(), out, strict=True):
             began = time.perf_counter()
-            asked = [each[row] if each is not None else None for each in (logits[number] for number in group)]
+            asked = [exact(each[row]) if each is not None else NOTHING for each in (logits[number] for number in group)]
             counted = state.counters if live[group[0]] else fitted[group[0]]
             _ask(state, counted, query, asked, may_list, int(arrays.item[event]), room, row, n)
             if seconds is not None:

@@ -4,7 +4,7 @@ A file appears whole or not at all. Who was forgotten while it was being written
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from rec_assets import durable
 from rec_assets.log import Log, forget_jobs
-from rec_assets.serving.engine import Engine, Ranked
+from rec_assets.serving.engine import Engine
+from rec_assets.serving.making import TOGETHER, Asked, Ranked
 from rec_assets.serving.messages import Control
 
 # Grain: one row per place of a list. `propensity`: the probability with which the place shows the item.
@@ -67,10 +68,7 @@ def write(
     with durable.locked(_lock(path), wait=False):
         with pq.ParquetWriter(_beside(path), SCHEMA, compression="zstd") as file:
             for at in range(0, len(users), TOLD_USERS):
-                part = [
-                    (user_id, engine.recommend(wish_for(user_id, control), k))
-                    for user_id in users[at : at + TOLD_USERS]
-                ]
+                part = list(_lists(engine, users[at : at + TOLD_USERS], k, control))
                 table = _table(part, time.time_ns() // 1_000)
                 file.write_table(table)
                 rows, empty = rows + len(table), empty + sum(not ranked.items for _, ranked in part)
@@ -81,6 +79,16 @@ def write(
             rows -= _without(_beside(path), user_id)
         durable.put(_beside(path), path)
     return Made(path, len(users), rows, empty, len(gone), time.monotonic() - started)
+
+
+def _lists(engine: Engine, users: Sequence[str], k: int, control: dict[str, Any]) -> Iterator[tuple[str, Ranked]]:
+    for at in range(0, len(users), TOGETHER):
+        part = users[at : at + TOGETHER]
+        asked = [Asked(wish_for(user_id, control), k) for user_id in part]
+        for user_id, ranked in zip(part, engine.recommend(asked), strict=True):
+            if isinstance(ranked, Exception):
+                raise ranked
+            yield user_id, ranked
 
 
 def forget(folder: Path, user_id: str) -> int:

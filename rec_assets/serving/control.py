@@ -51,7 +51,7 @@ class Picked(NamedTuple):
     propensities: npt.NDArray[np.float64]  # [n] the probability with which the place shows this item
 
 
-def adjusted(scores: Floats, *changes: tuple[npt.NDArray[np.floating], float]) -> Floats:
+def adjusted(scores: Floats, *changes: tuple[npt.NDArray[np.floating | np.bool_], float]) -> Floats:
     """Scores [C] plus weight · column for every (column [C], weight) whose weight is not 0."""
     for column, weight in changes:
         if weight != 0:

@@ -1,59 +1,41 @@
-"""What ranks: the promoted weights and a live state that has read the log to its head. For the computing thread.
-
-The functions called here are those of the trainer and the evaluator, so that a list is made as it was tested.
-"""
+"""What ranks: the promoted weights and a live state that has read the log to its head. For the computing thread."""
 
 import dataclasses
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from rec_assets.events import parse
-from rec_assets.features import histories, rings
+from rec_assets.features import rings
 from rec_assets.features import state as live
-from rec_assets.features.histories import Windows
 from rec_assets.features.idmap import FORGOTTEN
 from rec_assets.features.state import LiveState
 from rec_assets.log import Log, Record, forget_jobs
-from rec_assets.models.compile import bucket
-from rec_assets.ranking import FEATURES, Candidates, Query, propose
-from rec_assets.ranking.propose import blank, query_of
+from rec_assets.ranking import propose
+from rec_assets.ranking.propose import query_of
 from rec_assets.registry import Promoted, Registry
-from rec_assets.serving import listing, loading, messages
+from rec_assets.serving import listing, loading, making, messages
 from rec_assets.serving.catalogue import Entry
-from rec_assets.serving.listing import Place
 from rec_assets.serving.loading import READ_ROWS, Served
-from rec_assets.serving.messages import Control, Who
+from rec_assets.serving.making import TOGETHER, Asked, Ranked
+from rec_assets.serving.messages import Control
 from rec_assets.serving.rules import RulesFile
 from rec_assets.settings import Settings, TrainConfig
 from rec_assets.training import checkpoint as checkpoints
-from rec_assets.training.model import Model
+from rec_assets.training.scorer import Scorer
 
-POPULARITY = FEATURES.index("popular_2000_events")  # what a list is made of before anything is learnt
-HISTORY_SPACING = 60.0  # seconds between the items of a history that was told without times
-_NONE = np.zeros(0, np.int32)
-
-
-class Ranked(NamedTuple):
-    """One list, best first, and what it was made from."""
-
-    items: list[str]
-    places: list[Place]
-    checkpoint: str | None
-    offset: int
-    now: float  # seconds, the log's clock
-    rules: str  # version of the business rules
+FEW_ROWS = 1_000  # records read at once while somebody waits
 
 
 class Engine:
-    """State, weights and tail of one worker. Only `adopt` and `prepare` may be called from another thread."""
+    """State, weights and tail of one worker. Only `adopt` may be called from another thread."""
 
     def __init__(self, settings: Settings, packed: Path | None = None) -> None:
         """Open the log, load what is promoted and read on to the head; takes seconds for a long log."""
@@ -62,46 +44,48 @@ class Engine:
         self._random = np.random.default_rng()
         self._log = Log.open(settings.log_dir)
         self.log_id = self._log.log_id
-        self._prepared: tuple[TrainConfig, int] | None = None
+        self._compiled: TrainConfig | None = None
         self.served = loading.open_served(settings, self._log, packed)
         self.catch_up()
 
-    def prepare(self) -> None:
-        """Compile ahead for the catalogue as large as it is and will be, before a request needs it."""
-        served = self.served
-        config = served.state.config if served.model is None else served.model.config
-        wanted = (config, bucket(len(served.state.items)))
-        if wanted != self._prepared:
-            _compile(config, len(served.state.items))
-            if self._prepared is None:
-                _rehearse(served.state)
-            self._prepared = wanted
-
     def warm(self) -> None:
-        """Make the first lists, so that none has to wait for what is done once."""
-        self.prepare()
+        """Compile what lists need and make the first ones, so that none has to wait for what is done once."""
         served = self.served
+        self._compile(served.state.config if served.model is None else served.model.config)
+        _rehearse(served.state)
         users = [user for user in served.state.users.ids[-1:] if user != FORGOTTEN]
         for wish in (Control(history_item_ids=[]), *(Control(user_id=user) for user in users)):
-            self.recommend(wish, 10)
+            self.recommend([Asked(wish, 10)])
+
+    def _compile(self, config: TrainConfig) -> None:
+        """Compile what a model needs. Its shapes are all that counts, and the catalogue's size is none of them."""
+        if config != self._compiled:
+            Scorer(config).warm(TOGETHER)
+            self._compiled = config
 
     def close(self) -> None:
         """Close the log."""
         self._log.close()
 
-    def catch_up(self) -> None:
-        """Take in what the log has beyond the state; microseconds when there is nothing."""
-        self._catch_up(self.served)
+    def catch_up(self, seconds: float = math.inf) -> bool:
+        """Take in what the log has beyond the state, all of it or for about so long; microseconds when there is
+        nothing. Returns whether all is in.
+        """
+        return self._catch_up(self.served, time.monotonic() + seconds)
 
-    def _catch_up(self, served: Served) -> None:
+    def _catch_up(self, served: Served, until: float) -> bool:
+        """The same until a time of the monotonic clock; something is taken in even after it."""
         state, head = served.state, self._log.head()
         if state.offset >= head:
-            return
-        for records in self._log.batches(state.offset, head, READ_ROWS):
+            return True
+        for records in self._log.batches(state.offset, head, READ_ROWS if until == math.inf else FEW_ROWS):
             parsed = parse(records, state.kinds)  # those the state can weigh
             live.update(state, parsed, records[-1].offset + 1)
             served.catalogue.take(parsed.items)
             served.clock.take(parsed.events)
+            if time.monotonic() > until:
+                break
+        return state.offset >= head
 
     def adopt(self, registry: Registry, pointer: Promoted) -> None:
         """Serve a checkpoint: load what has changed and warm it beside the old one, then one assignment. Raises
@@ -111,8 +95,9 @@ class Engine:
         """
         served = self.served
         if registry.manifest(pointer.id).log_id == served.keys_of:
-            model = checkpoints.load_served(registry, pointer.id, served.model, served.checkpoint)
+            model = checkpoints.load_scorer(registry, pointer.id, served.model, served.checkpoint)
             model.content = served.state.content
+            self._compile(model.config)
             model.prepare(len(served.state.items))
             self.served = dataclasses.replace(
                 served,
@@ -129,41 +114,19 @@ class Engine:
         finally:
             log.close()
         assert replaced.model is not None
-        _compile(replaced.model.config, len(replaced.state.items))
+        self._compile(replaced.model.config)
+        replaced.model.prepare(len(replaced.state.items))
         self.served = replaced
 
-    def recommend(self, wish: Control, k: int, among: Sequence[str] | None = None) -> Ranked:
-        """The best k items for a user or for a told history, with all of the log up to now taken in.
+    def recommend(self, asked: Sequence[Asked]) -> list[Ranked | Exception]:
+        """A list for each wish, or what is wrong with it, with all of the log up to now taken in. At most TOGETHER.
 
-        `among` names the only items that may be listed. Shorter than k only where no more may be.
+        A list is shorter than k only where no more may be. Who has waited too long, or would for the log to be read,
+        gets what is popular.
         """
         served = self.served  # before the log is read: its watermark is then never beyond the state
-        self._catch_up(served)
-        now, state = served.clock.now(), served.state
-        plan = listing.plan(wish, state, served.catalogue, served.masks, self.rules.rules, now)
-        if among is not None:
-            named = np.zeros_like(plan.may_list)
-            named[_keys(state, among)] = True
-            plan = plan._replace(may_list=plan.may_list & named)
-        query = query_for(state, wish, now, plan.bar_had)
-        candidates = self.candidates(served, query, plan.may_list)
-        scores = self.scores(served, candidates)[0]
-        places = listing.places(plan, query, candidates, scores, k, state, served.catalogue, self._random)
-        items = [state.items.ids[place.key] for place in places]
-        return Ranked(items, places, served.checkpoint, state.offset, now, plan.rules)
-
-    def candidates(self, served: Served, query: Query, may_list: npt.NDArray[np.bool_] | None = None) -> Candidates:
-        """What is ranked, with its features; out of the whole catalogue by default."""
-        state = served.state
-        logits = None
-        if served.model is not None:
-            window = histories.history_window(query.items, query.times, query.now, served.model.config.window)
-            logits = served.model.logits(window, len(state.items))[0]
-        return propose(state, state.counters, query, logits, may_list)
-
-    def scores(self, served: Served, candidates: Candidates) -> npt.NDArray[np.float32]:
-        """Scores [n, C] by the model, by popularity before there is one; -inf on padding."""
-        return served.model.rank(candidates) if served.model is not None else _popularity(candidates)
+        at_head = self._catch_up(served, min(one.until for one in asked))
+        return making.lists(served, asked, self.rules.rules, served.clock.now(), at_head, self._random)
 
     def best(
         self, value: Callable[[LiveState], npt.NDArray[np.float64]], k: int, filter_: str | None
@@ -232,18 +195,6 @@ class Engine:
         return messages.Shown(item_id, *_card(self.served.catalogue[item_id]))
 
 
-def _compile(config: TrainConfig, items: int) -> None:
-    """Compile what one list needs with so many items, and with more than fit into their bucket.
-
-    Shapes are what counts, so a model that has learnt nothing does, and none that serves is touched.
-    """
-    model = Model(config)
-    window = Windows(np.full((1, config.window), -1, np.int32), np.zeros((1, config.window)), np.zeros(1))
-    for size in (items, bucket(items) + 1):
-        model.logits(window, size)
-    model.rank(blank(1, config.candidates))
-
-
 def _rehearse(state: LiveState) -> None:
     """Compile what takes an event in, on a state that is thrown away: a log may be empty until the first click."""
     kind = next(name for name, kind in state.kinds.items() if kind.weight > 0)
@@ -251,17 +202,7 @@ def _rehearse(state: LiveState) -> None:
     records = [Record(offset, "event", "", None, offset, str(offset), payload) for offset in range(2)]
     scratch = live.init(state.config, state.kinds)
     live.update(scratch, parse(records, state.kinds), len(records))
-    propose(scratch, scratch.counters, query_of(scratch, 0, 1.0), None)
-
-
-def query_for(state: LiveState, who: Who, now: float, bar_had: bool) -> Query:
-    """What the next list of a user or of a told session is made from; `bar_had`: without what was had."""
-    if who.user_id is not None:
-        return query_of(state, state.users.key(who.user_id), now)._replace(bar_had=bar_had)
-    items = _keys(state, who.history_item_ids or [])
-    times = now - HISTORY_SPACING * np.arange(len(items), 0, -1, dtype=np.float64)
-    # What a session tells that it had is no news to it.
-    return Query(items, times, -1, now, _NONE, bar_had)
+    propose(scratch, scratch.counters, query_of(scratch, 0, 1.0))
 
 
 def _card(entry: Entry) -> tuple[str | None, list[str], msgspec.Raw]:
@@ -271,15 +212,3 @@ def _card(entry: Entry) -> tuple[str | None, list[str], msgspec.Raw]:
 def iso(seconds: float) -> str:
     """A time of the log as text, UTC."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
-
-
-def _keys(state: LiveState, ids: Sequence[str]) -> npt.NDArray[np.int32]:
-    """Keys of the known ones among these items."""
-    keys = np.array([state.items.key(id_) for id_ in ids], np.int32)
-    return keys[keys >= 0]
-
-
-def _popularity(candidates: Candidates) -> npt.NDArray[np.float32]:
-    """Scores [1, C] before anything is learnt."""
-    column = candidates.features[:, :, POPULARITY]
-    return np.where(candidates.items >= 0, column, np.float32(-np.inf))

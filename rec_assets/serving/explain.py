@@ -7,8 +7,10 @@ import numpy as np
 
 from rec_assets.ranking import FEATURES, SOURCES, Candidates
 from rec_assets.ranking.propose import Query
-from rec_assets.serving.engine import Engine, query_for
+from rec_assets.serving import making
+from rec_assets.serving.engine import Engine
 from rec_assets.serving.loading import Served
+from rec_assets.serving.making import query_for
 from rec_assets.serving.messages import Explain, Explained, HistoryShare, SourceShare
 
 FEATURES_TOLD = 8
@@ -23,12 +25,12 @@ def explain(engine: Engine, wish: Explain) -> Explained:
     state = served.state
     item = state.items.key(wish.item_id)
     query = query_for(state, wish, served.clock.now(), bar_had=False)
-    candidates = engine.candidates(served, query)
+    [candidates] = making.candidates(served, [query])
     found = np.flatnonzero(candidates.items[0] == item)
     if item < 0 or not len(found):
         return Explained(wish.item_id, served.checkpoint, None, None, None, [], [])
     column = int(found[0])
-    scores = engine.scores(served, candidates)[0]
+    scores = making.scores(served, candidates)[0]
     score = float(scores[column])
     return Explained(
         wish.item_id,
@@ -36,12 +38,12 @@ def explain(engine: Engine, wish: Explain) -> Explained:
         place=1 + int(np.sum(scores > score)),
         score=score,
         source=SOURCES[candidates.source[0, column]],
-        features=_features(engine, served, candidates, column, score),
-        history=_history(engine, served, query, item, score),
+        features=_features(served, candidates, column, score),
+        history=_history(served, query, item, score),
     )
 
 
-def _features(engine: Engine, served: Served, candidates: Candidates, column: int, score: float) -> list[SourceShare]:
+def _features(served: Served, candidates: Candidates, column: int, score: float) -> list[SourceShare]:
     """Every feature of the item in turn set to its mean over the candidates, all in one call of the ranker."""
     among = candidates.items[0] >= 0
     values = candidates.features[0, column]
@@ -52,22 +54,22 @@ def _features(engine: Engine, served: Served, candidates: Candidates, column: in
         context=np.repeat(candidates.context, count, axis=0),
     )
     alone.features[np.arange(count), column, np.arange(count)] = candidates.features[0, among].mean(axis=0)
-    effects = score - engine.scores(served, alone)[:, column]
+    effects = score - making.scores(served, alone)[:, column]
     order = np.argsort(-np.abs(effects), kind="stable")[:FEATURES_TOLD]
     return [SourceShare(FEATURES[i], float(values[i]), float(effects[i])) for i in order if effects[i] != 0]
 
 
-def _history(engine: Engine, served: Served, query: Query, item: int, score: float) -> list[HistoryShare]:
+def _history(served: Served, query: Query, item: int, score: float) -> list[HistoryShare]:
     """The newest items of the history, each left out in turn."""
     found = []
     for left_out in range(max(0, len(query.items) - HISTORY_TRIED), len(query.items)):
         without = query._replace(items=np.delete(query.items, left_out), times=np.delete(query.times, left_out))
-        candidates = engine.candidates(served, without)
+        [candidates] = making.candidates(served, [without])
         columns = np.flatnonzero(candidates.items[0] == item)
         if not len(columns):
             found.append((np.inf, left_out))
             continue
-        found.append((score - float(engine.scores(served, candidates)[0, columns[0]]), left_out))
+        found.append((score - float(making.scores(served, candidates)[0, columns[0]]), left_out))
     best = sorted((one for one in found if one[0] > 0), reverse=True)[:HISTORY_TOLD]
     ids = [served.state.items.ids[query.items[place]] for _, place in best]
     return [

@@ -145,8 +145,36 @@ def places(
     random: np.random.Generator,
 ) -> list[Place]:
     """The list: candidates [1, C] by scores [C], and where they do not suffice what is popular, then what is left."""
-    keys = candidates.items[0]
-    at = np.maximum(keys, 0)
+    sources = [SOURCES[source] for source in candidates.source[0].tolist()]
+    return _places(plan, query, candidates.items[0], sources, scores, k, state, catalogue, random)
+
+
+def popular_places(
+    plan: Plan, query: Query, k: int, state: LiveState, catalogue: Catalogue, random: np.random.Generator
+) -> list[Place]:
+    """The list of what is popular, under the same rules and wishes; nothing is ranked for it."""
+    counted = state.counters.popularity
+    left = plan.may_list.copy()
+    left[barred(state, query)] = False
+    keys = counted.strongest[_LASTING]
+    keys = keys[keys >= 0]
+    keys = keys[left[keys]]
+    scores = ((counted.level[keys, _LASTING] - counted.total[_LASTING]) * np.log(2)).astype(np.float32)
+    return _places(plan, query, keys, [POPULAR] * len(keys), scores, k, state, catalogue, random)
+
+
+def _places(
+    plan: Plan,
+    query: Query,
+    keys: npt.NDArray[np.int32],
+    sources: Sequence[str],
+    scores: npt.NDArray[np.float32],
+    k: int,
+    state: LiveState,
+    catalogue: Catalogue,
+    random: np.random.Generator,
+) -> list[Place]:
+    at: npt.NDArray[np.int32] = np.maximum(keys, 0)
     if plan.boosts:
         scores = controlling.adjusted(scores, *((mask[at], weight) for mask, weight in plan.boosts))
     if plan.freshness:
@@ -160,7 +188,7 @@ def places(
         Place(
             key,
             float(scores[column]) if column >= 0 else 0.0,
-            PINNED if column < 0 else SOURCES[candidates.source[0, column]],
+            PINNED if column < 0 else sources[column],
             propensity,
         )
         for column, key, propensity in zip(

@@ -19,7 +19,7 @@ from rec_assets.serving.clock import LogClock
 from rec_assets.serving.listing import Masks
 from rec_assets.settings import Settings
 from rec_assets.training import checkpoint as checkpoints
-from rec_assets.training.model import Model
+from rec_assets.training.scorer import Scorer
 
 READ_ROWS = 20_000  # records read at once
 STATE, CATALOGUE, CHECKPOINTS = "state", "catalogue.parquet", "checkpoints"  # what a bento's model holds
@@ -36,7 +36,7 @@ class Served:
     masks: Masks
     clock: LogClock
     keys_of: str  # the log_id whose order of appearance gave the state its keys
-    model: Model | None = None  # None before the first checkpoint
+    model: Scorer | None = None  # None before the first checkpoint
     checkpoint: str | None = None
     watermark: int = 0  # in the log that is read
     promoted_at: int = 0  # µs, UTC
@@ -82,7 +82,7 @@ def load(
     """
     manifest = registry.manifest(checkpoint_id)
     same = manifest.log_id == log.log_id
-    model = checkpoints.load_served(registry, checkpoint_id)
+    model = checkpoints.load_scorer(registry, checkpoint_id)
     if packed is not None:
         state = storage.load(packed / STATE, model.config, settings.kinds)
     else:

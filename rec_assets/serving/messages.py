@@ -119,6 +119,8 @@ class Recommended(msgspec.Struct):
     now: str
     rules: str  # version of the business rules
     items: list[Item]
+    # null; "late": the ranking would have come too late, so these are popular items, under the same rules
+    fallback: Literal["late"] | None = None
 
 
 class Shown(msgspec.Struct, omit_defaults=True):

@@ -22,6 +22,7 @@ from rec_assets.serving.bodies import Refused, parse, parse_query, read_body
 from rec_assets.serving.changes import deleted, described, forgotten, merged
 from rec_assets.serving.explain import explain as explained
 from rec_assets.serving.feedback import Stored, drafts_of
+from rec_assets.serving.making import Asked
 from rec_assets.serving.messages import (
     Control,
     Explain,
@@ -103,7 +104,7 @@ def _id(request: Request, name: str) -> str:
 
 async def _list(request: Request, wish: Control, k: int, among: list[str] | None = None) -> Response:
     worker = _ready(request)
-    body = await worker.compute.run(lambda: worker.list_for(wish, k, among))
+    body = await worker.compute.ask(Asked(wish, k, among, time.monotonic() + worker.settings.list_seconds))
     return Response(body, media_type="application/json")
 
 

@@ -43,7 +43,6 @@ class Watcher:
         while not self._stop.is_set():
             self._take_up()
             self._read_rules()
-            self._engine.prepare()
             if time.monotonic() >= beat_at or self._engine.served.checkpoint != self._noted:
                 beat_at = time.monotonic() + HEARTBEAT_SECONDS
                 self._note()

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ from rec_assets.models.compile import use_cache
 from rec_assets.registry import Registry
 from rec_assets.serving import measures
 from rec_assets.serving.drain import Drain
-from rec_assets.serving.engine import Engine, Ranked, iso
+from rec_assets.serving.engine import Engine, iso
 from rec_assets.serving.feedback import Writer
 from rec_assets.serving.keys import Guard
 from rec_assets.serving.lists import ServedLists
-from rec_assets.serving.messages import Checkpoint, Control, Item, Models, Recommended
+from rec_assets.serving.making import TOGETHER, Asked, Ranked
+from rec_assets.serving.messages import Checkpoint, Item, Models, Recommended
 from rec_assets.serving.spool import Served as ServedList
 from rec_assets.serving.watch import Watcher
 from rec_assets.settings import Settings
 
 WAITING_LISTS = 256  # beyond these a request for a list gets 429
 WAITING_FEEDBACK = 2_048
+IDLE_SECONDS = 0.05  # of reading the log, after which a request gets its turn
 PUBLISHED = (
     "end",
     "events",
@@ -48,7 +51,7 @@ class Worker:
         """`packed`: the folder of a bento's model, served where nothing else is promoted."""
         self.settings, self._packed = settings, packed
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.compute = Drain(self._idle, WAITING_LISTS)
+        self.compute: Drain[Asked, bytes] = Drain(self._idle, WAITING_LISTS, self.lists_for, TOGETHER)
         self.feedback = Writer(settings.log_dir, WAITING_FEEDBACK)
         self.guard = Guard(settings.keys_path, settings.workers, settings.anyone)
         self.lists = ServedLists(settings.spool_path, settings.log_dir)
@@ -104,15 +107,21 @@ class Worker:
     def _idle(self) -> None:
         if not self.ready:
             return
-        self.engine.catch_up()
+        while not self.engine.catch_up(IDLE_SECONDS) and not self.compute.waiting:
+            pass  # a long backlog is taken in with all the time that nobody else needs
         if time.monotonic() - self._told_at >= 1:
             self._told_at = time.monotonic()
             self._measure()
 
-    def list_for(self, wish: Control, k: int, among: list[str] | None = None) -> bytes:
-        """The answer to a wish, as JSON; the list is kept. For the computing thread."""
+    def lists_for(self, asked: Sequence[Asked]) -> list[bytes | Exception]:
+        """The answer to each wish as JSON, or why there is none; the lists are kept. For the computing thread."""
         started = time.perf_counter()
-        ranked = self.engine.recommend(wish, k, among)
+        found: list[bytes | Exception] = []
+        for one, ranked in zip(asked, self.engine.recommend(asked), strict=True):
+            found.append(ranked if isinstance(ranked, Exception) else self._answer(one, ranked, started))
+        return found
+
+    def _answer(self, asked: Asked, ranked: Ranked, started: float) -> bytes:
         request_id, catalogue = uuid.uuid4().hex, self.engine.served.catalogue
         items = []
         for item_id, place in zip(ranked.items, ranked.places, strict=True):
@@ -123,10 +132,15 @@ class Worker:
                     place.propensity,
                 )
             )  # fmt: skip
-        answer = Recommended(request_id, ranked.checkpoint, ranked.offset, iso(ranked.now), ranked.rules, items)
+        now = iso(ranked.now)
+        answer = Recommended(
+            request_id, ranked.checkpoint, ranked.offset, now, ranked.rules, items, "late" if ranked.late else None
+        )
         body = msgspec.json.encode(answer)
         seconds = time.perf_counter() - started
-        self.lists.add(_kept(request_id, wish, k, ranked, seconds))
+        self.lists.add(_kept(request_id, asked, ranked, seconds))
+        if ranked.late:
+            measures.late.inc()
         measures.list_seconds.observe(seconds)
         return body
 
@@ -209,13 +223,14 @@ class Worker:
         return self._published[1]
 
 
-def _kept(request_id: str, wish: Control, k: int, ranked: Ranked, seconds: float) -> ServedList:
+def _kept(request_id: str, asked: Asked, ranked: Ranked, seconds: float) -> ServedList:
     """The list as the log keeps it."""
+    wish = asked.wish
     payload = {
         "request_id": request_id,
         "user_id": wish.user_id,
         "placement": wish.placement,
-        "k": k,
+        "k": asked.k,
         "item_ids": ranked.items,
         "positions": list(range(1, len(ranked.items) + 1)),
         "sources": [place.source for place in ranked.places],

@@ -15,11 +15,14 @@ from rec_assets.registry.checkpoint import rows_file, whole_file
 from rec_assets.settings import Kind, TrainConfig
 from rec_assets.training.model import Model, limits_of
 from rec_assets.training.replay import Replay
+from rec_assets.training.scorer import Scorer
 from rec_assets.training.store import EmbeddingStore
+from rec_assets.training.table import ROWS, ItemRows
 
 STATE = "state"  # the folder that holds the live state
 ENCODER, ITEMS, RANKER, REPLAY = "encoder", "items", "ranker", "replay"
 TREES = {ENCODER: ("dense", "dense_moments"), RANKER: ("ranker", "scaling", "ranker_moments")}  # attributes of Model
+ASKED = {ENCODER: ("dense",), RANKER: ("ranker", "scaling")}  # those of Scorer
 
 
 def save(
@@ -96,53 +99,6 @@ def load(
     return model, state
 
 
-def load_model(registry: Registry, checkpoint_id: str) -> Model:
-    """The model alone. Its `content` is for the caller to set, from the live state it is used with."""
-    checkpoint = registry.load(checkpoint_id)
-    model = _trees(checkpoint)
-    model.store = _store(model.config, checkpoint.arrays(ITEMS))
-    model.store.saved(checkpoint_id)
-    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY), model.replay.half_life)
-    return model
-
-
-def load_served(registry: Registry, checkpoint_id: str, held: Model | None = None, held_id: str | None = None) -> Model:
-    """The model as far as it ranks: without replay and without the moments of item rows.
-
-    Where `held` is that of an earlier checkpoint and what has changed since is written, only that is read; `held`
-    stays as it is. Else all is read.
-    """
-    steps = registry.since(held_id, checkpoint_id, ITEMS) if held_id is not None else []
-    if held is not None and steps:
-        model = _trees(steps[-1])
-        model.store = held.store.after([step.changes(ITEMS) for step in steps])
-        return model
-    checkpoint = registry.load(checkpoint_id)
-    model = _trees(checkpoint)
-    model.store = _store(model.config, checkpoint.arrays(ITEMS, _ranks))
-    return model
-
-
-def _ranks(name: str) -> bool:
-    return not name.endswith((".first", ".second"))
-
-
-def _trees(checkpoint: Checkpoint) -> Model:
-    """A model with a checkpoint's dense parts."""
-    model = Model(config_of(checkpoint))
-    for part, names in TREES.items():
-        arrays = checkpoint.arrays(part)
-        for name, tree in _restored({name: getattr(model, name) for name in names}, arrays).items():
-            setattr(model, name, tree)
-        if part == ENCODER:
-            model.row_steps, model.events = arrays["steps"].tolist()
-    return model
-
-
-def _store(config: TrainConfig, arrays: dict[str, np.ndarray]) -> EmbeddingStore:
-    return EmbeddingStore.from_arrays(arrays, config.embedding_dim, config.seed, limits_of(config))
-
-
 def state_of(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind], log_start: int = 0) -> LiveState:
     """The live state that a checkpoint builds on.
 
@@ -151,6 +107,55 @@ def state_of(registry: Registry, checkpoint_id: str, kinds: Mapping[str, Kind], 
     counts go by the log, whatever the weights know.
     """
     return load_state(registry, _covered(registry, carrier_of(registry, checkpoint_id), log_start), kinds)
+
+
+def load_model(registry: Registry, checkpoint_id: str) -> Model:
+    """The model alone. Its `content` is for the caller to set, from the live state it is used with."""
+    checkpoint = registry.load(checkpoint_id)
+    model = Model(config_of(checkpoint))
+    for part, names in TREES.items():
+        _restore(model, names, checkpoint.arrays(part))
+    model.row_steps, model.events = checkpoint.arrays(ENCODER)["steps"].tolist()
+    config = model.config
+    model.store = EmbeddingStore.from_arrays(
+        checkpoint.arrays(ITEMS), config.embedding_dim, config.seed, limits_of(config)
+    )
+    model.store.saved(checkpoint_id)
+    model.replay = Replay.from_arrays(checkpoint.arrays(REPLAY), model.replay.half_life)
+    return model
+
+
+def load_scorer(
+    registry: Registry, checkpoint_id: str, held: Scorer | None = None, held_id: str | None = None
+) -> Scorer:
+    """What is asked of a checkpoint; its `content` is for the caller to set.
+
+    Where `held` is that of an earlier checkpoint and what has changed since is written, only that is read; `held`
+    stays as it is. Else all is read.
+    """
+    steps = registry.since(held_id, checkpoint_id, ITEMS) if held_id is not None else []
+    if held is not None and steps:
+        scorer = _asked(steps[-1])
+        scorer.rows = held.rows.after([step.changes(ITEMS) for step in steps])
+        return scorer
+    checkpoint = registry.load(checkpoint_id)
+    scorer = _asked(checkpoint)
+    scorer.rows = ItemRows.from_arrays(checkpoint.arrays(ITEMS, ROWS.__contains__))
+    return scorer
+
+
+def _asked(checkpoint: Checkpoint) -> Scorer:
+    """A scorer with a checkpoint's dense parts."""
+    scorer = Scorer(config_of(checkpoint))
+    for part, names in ASKED.items():
+        _restore(scorer, names, checkpoint.arrays(part))
+    return scorer
+
+
+def _restore(scorer: Scorer, names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Set the trees of these names to those that `_named` gave."""
+    for name, tree in _restored({name: getattr(scorer, name) for name in names}, arrays).items():
+        setattr(scorer, name, tree)
 
 
 def load_state(registry: Registry, carrier: str, kinds: Mapping[str, Kind]) -> LiveState:

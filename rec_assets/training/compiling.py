@@ -17,9 +17,9 @@ class Compiled:
         self._sizes: set[int] = set()  # numbers of rows
         self._thread: threading.Thread | None = None
 
-    def now(self, model: Model, n_items: int) -> None:
+    def now(self, model: Model) -> None:
         """Compile, or load from the cache, what the next micro-batch needs."""
-        model.warm(n_items)
+        model.warm()
         gate.losses(model, gate.replayed(model, 1, np.random.default_rng(0)))
         self._compile(model, online.row_sizes(len(model.store))[:1])
 

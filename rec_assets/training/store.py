@@ -2,7 +2,6 @@
 recompiles when it grows, and a step costs what it touches. The ideas are Monolith's (arXiv 2209.07663).
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy.typing as npt
 
 from rec_assets.models import encoder
 from rec_assets.models.compile import bucket
-from rec_assets.registry.changes import Changes, apply
+from rec_assets.registry.changes import Changes
 from rec_assets.training import keymap
+from rec_assets.training.table import ItemRows, rare_bias
 
 Keys = npt.NDArray[np.int32]
 Arrays = dict[str, npt.NDArray]
@@ -20,7 +20,6 @@ COLUMNS = ("key_of", "chosen", "seen_at")  # the other arrays with a place for e
 LEAST = 64  # rows that there is room for
 SPARE = 16  # a full store gives up this part of its rows at once, those unseen for longest
 SWEPT = 8_192  # rows looked at for their time to live at each admission
-LOOKED_AT = 1_024  # rows that stand for all when a rare item's bias is asked for
 
 
 class Limits(NamedTuple):
@@ -88,11 +87,10 @@ class EmbeddingStore:
         self.touched[rows] = True
         self.chosen_total += len(rows)
 
-    def rare_bias(self) -> float:
-        """What an item without a row is given: the tenth part of the rows has a lower bias. From evenly spread rows."""
-        spread = slice(0, self.size, max(self.size // LOOKED_AT, 1))
-        biases = self.bias["value"][spread][self.key_of[spread] >= 0]
-        return float(np.quantile(biases, 0.1)) if len(biases) else 0.0
+    def item_rows(self) -> ItemRows:
+        """What is asked: the values, as they are now."""
+        end = self.size
+        return ItemRows(self.key_of[:end], self.embedding["value"][:end], self.bias["value"][:end])
 
     def gather(self, rows: Keys) -> dict[str, encoder.Rows]:
         """Each slot's rows, padded with zeros to a bucketed number of them."""
@@ -137,7 +135,7 @@ class EmbeddingStore:
         start, end = self.size, self.size + len(new) - len(again)
         self._grow(end)
         rows = np.concatenate([again, np.arange(start, end, dtype=np.int32)])
-        bias = self.rare_bias()
+        bias = rare_bias(self.item_rows())
         self.size = end
         keymap.insert(self.map, new.astype(np.int64), rows)
         self.key_of[rows] = new
@@ -196,13 +194,9 @@ class EmbeddingStore:
         self.saved_as = checkpoint_id
         self.touched[: self.size] = False
 
-    def after(self, changes: Sequence[Changes]) -> "EmbeddingStore":
-        """The store that this one becomes by changes, oldest first; beside it, for this one stays as it is."""
-        return EmbeddingStore.from_arrays(apply(self.to_arrays(), changes, keep=True), self.dim, self.seed, self.limits)
-
     def _columns(self) -> Arrays:
         columns: Arrays = {name: getattr(self, name) for name in COLUMNS}
-        for slot in self.embedding:
+        for slot in SLOTS:
             columns |= {f"embedding.{slot}": self.embedding[slot], f"bias.{slot}": self.bias[slot]}
         return columns
 
@@ -212,12 +206,11 @@ class EmbeddingStore:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, dim: int, seed: int, limits: Limits) -> "EmbeddingStore":
-        """The store that `to_arrays` was taken from; one that only serves has no moments. It takes the arrays over."""
+        """The store that `to_arrays` was taken from. It takes the arrays over."""
         store = cls(dim, seed, limits)
         store.key_of, store.chosen, store.seen_at = (arrays[name] for name in COLUMNS)
-        kept = [slot for slot in SLOTS if f"embedding.{slot}" in arrays]
-        store.embedding = {slot: arrays[f"embedding.{slot}"] for slot in kept}
-        store.bias = {slot: arrays[f"bias.{slot}"] for slot in kept}
+        store.embedding = {slot: arrays[f"embedding.{slot}"] for slot in SLOTS}
+        store.bias = {slot: arrays[f"bias.{slot}"] for slot in SLOTS}
         store.size = len(store.key_of)
         store.touched = np.zeros(store.size, np.bool_)
         alive = np.flatnonzero(store.key_of >= 0).astype(np.int32)

@@ -84,7 +84,7 @@ class Trainer:
     def warm(self) -> None:
         """Compile, or load from the cache, what testing and learning need."""
         if self.model is not None:
-            self.compiled.now(self.model, len(self.state.items))
+            self.compiled.now(self.model)
 
     def learn(
         self,

@@ -104,7 +104,7 @@ def test_lists_can_be_made_after_forgetting_and_a_loaded_state_is_equal(records,
     whole = state_of(records)
     assert_same(loaded, whole)
     for user in range(len(whole.users)):
-        one, other = (propose(s, s.counters, query_of(s, user, s.clock), None) for s in (loaded, whole))
+        one, other = (propose(s, s.counters, query_of(s, user, s.clock)) for s in (loaded, whole))
         np.testing.assert_array_equal(one.items, other.items)
         np.testing.assert_array_equal(one.features, other.features)
 

@@ -42,7 +42,7 @@ def go_on(state, *kinds, **of):
 
 def is_listed(state, user=WHO, item=WHAT):
     asked = query_of(state, state.users.key(user), state.clock)
-    return state.items.key(item) in ranking.propose(state, state.counters, asked, None).items[0]
+    return state.items.key(item) in ranking.propose(state, state.counters, asked).items[0]
 
 
 @pytest.mark.parametrize(

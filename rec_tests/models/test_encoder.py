@@ -36,7 +36,9 @@ def history(length, width, seed=0):
 def logits(parts, items, times, now):
     dense, rows, content = parts
     return np.asarray(
-        encoder.logits(dense, encoder.item_vectors(dense, rows, content), rows.bias, windows(items, times, now))
+        encoder.users(dense, vectors := encoder.item_vectors(dense, rows, content), windows(items, times, now))
+        @ vectors.T
+        + rows.bias
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rec_assets import features
+from rec_assets import features, ranking
 from rec_assets.features.content import place
 from rec_assets.features.counters import COMMON_BITS, NEXT_BITS, SESSIONS_BITS, STEPS, VISITORS_BITS
 from rec_assets.features.state import EventArrays, fit, take
@@ -11,6 +11,7 @@ from rec_assets.ranking import knn, neighbours, sessions
 from rec_assets.ranking.candidates import best_of_each, predicted
 from rec_assets.ranking.content import described, profile
 from rec_assets.ranking.dense import bound, log_sum
+from rec_assets.ranking.expected import Expected, exact
 from rec_assets.ranking.propose import query_of
 from rec_assets.ranking.scratch import FIRST, TOUCHED, scratch
 from rec_assets.ranking.sources import CONTENT, ENCODER
@@ -69,12 +70,12 @@ def test_content_and_encoder_find_what_a_look_at_every_item_finds(state, share):
         about = profile(state.content.vectors, items)
         logits = np.round(rng.normal(size=ITEMS) * 2, 2).astype(np.float32)  # with many equal ones
         found, _ = best_of_each(held, state.counters.popularity, described(state.content), about, PER_SOURCE)
-        predicted(held, logits, found)
+        predicted(held, exact(logits), found)
         cosines = state.content.vectors[:ITEMS] @ about
         np.testing.assert_array_equal(found[ENCODER], best(logits, held.listable))
-        exact = best(cosines, held.listable)
+        full = best(cosines, held.listable)
         # Sums in another order part equal vectors, by less than a millionth; else the items are the same.
-        np.testing.assert_allclose(cosines[found[CONTENT]], cosines[exact], atol=1e-6)
+        np.testing.assert_allclose(cosines[found[CONTENT]], cosines[full], atol=1e-6)
         assert held.listable[found[CONTENT]].all()
         assert len(set(found[CONTENT].tolist())) == PER_SOURCE
     assert held.number[0] == FIRST
@@ -110,3 +111,21 @@ def test_a_list_has_room_for_all_that_its_sources_can_touch():
         + TrainConfig().history_size
     )
     assert most < TOUCHED
+
+
+def test_from_logits_that_may_be_off_the_same_items_are_found_and_told_exactly(state):
+    rng = np.random.default_rng(3)
+    user = rng.normal(size=16).astype(np.float32)
+    vectors = (rng.normal(size=(ITEMS, 16)) * 0.5).astype(np.float32)
+    bias = rng.normal(size=ITEMS).astype(np.float32)
+    true, wrong = vectors @ user + bias, 0.2
+    near = (true + rng.uniform(-wrong, wrong, ITEMS)).astype(np.float32)
+    query = query_of(state, 0, 2e6)
+    whole = ranking.propose(state, state.counters, query, exact(true))
+    found = ranking.propose(state, state.counters, query, Expected(near, wrong, user, vectors, bias))
+    np.testing.assert_array_equal(found.items, whole.items)
+    np.testing.assert_array_equal(found.source, whole.source)
+    np.testing.assert_array_equal(found.features[:, :, :-1], whole.features[:, :, :-1])
+    off = (found.features - whole.features)[found.items >= 0][:, -1]
+    assert np.ptp(off) < 1e-4  # the items' logits are exact
+    assert np.abs(off).max() < wrong  # and what they are a share of is off by less than each of its parts may be

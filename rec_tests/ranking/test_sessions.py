@@ -46,7 +46,7 @@ def test_the_best_of_a_sessions_items_speaks_for_what_goes_with_it_alone():
     rows += [(user, item, 10.0 * user) for user in (6, 7) for item in (1, 3)]
     rows += [(8, item, 80.0) for item in (1, 2)]
     state = state_of([*rows, (9, 0, 90.0), (9, 1, 90.0)], 10, 5)
-    found = ranking.propose(state, state.counters, query_of(state, 9, 90.1 * HOUR), None)
+    found = ranking.propose(state, state.counters, query_of(state, 9, 90.1 * HOUR))
     shares = {item: np.exp(column(found, "session_best", item)) - FLOOR for item in (2, 3)}
     # Two sessions of item 1's four, three of item 0's seven; ten more hold both back.
     assert shares[3] / shares[2] == pytest.approx((2 / 14) / (3 / 17), rel=1e-2)
@@ -57,7 +57,7 @@ def test_the_best_of_a_sessions_items_speaks_for_what_goes_with_it_alone():
 def test_sessions_say_how_often_and_how_long_ago():
     rows = [(0, item, 24.0 * day) for day in range(4) for item in ((0, 1) if day < 2 else (1, 2))]
     state = state_of([*rows, (0, 0, 96.0)], 1, 3)
-    found = ranking.propose(state, state.counters, query_of(state, 0, 96.1 * HOUR), None)
+    found = ranking.propose(state, state.counters, query_of(state, 0, 96.1 * HOUR))
     assert column(found, "own_inside", 0) == pytest.approx(np.log(2))
     assert column(found, "own_inside", 1) == 0
     for item, sessions, ago in ((0, 2, 3), (1, 4, 1), (2, 2, 1)):

@@ -7,6 +7,7 @@ from rec_assets import features, ranking
 from rec_assets.features.content import place
 from rec_assets.features.state import EventArrays, fit, take
 from rec_assets.ranking import ranks
+from rec_assets.ranking.expected import exact
 from rec_assets.ranking.propose import _answer as answer
 from rec_assets.ranking.propose import query_of
 from rec_assets.settings import TrainConfig
@@ -125,7 +126,7 @@ def test_serving_gives_what_the_walk_gave(repeats):
     served = []
     for event in range(20):
         query = query_of(state, int(batch.user[event]), float(batch.time[event]))
-        served.append(ranking.propose(state, state.counters, query, LOGITS[event]))
+        served.append(ranking.propose(state, state.counters, query, exact(LOGITS[event])))
         take(state, batch, event, event + 1)
     again, _ = state_and_stream(repeats)
     take(again, stream, 0, START)
@@ -179,7 +180,7 @@ def test_had_items_are_listed_only_where_the_domain_repeats():
         take(state, stream, 0, N)
         for user in range(USERS):
             had = set(stream.item[stream.user == user].tolist())
-            found = ranking.propose(state, state.counters, query_of(state, user, 1e9), None)
+            found = ranking.propose(state, state.counters, query_of(state, user, 1e9))
             assert bool(had & set(found.items[0].tolist())) == (repeats and bool(had))
 
 
@@ -187,7 +188,7 @@ def test_excluded_and_turned_down_items_are_never_listed():
     state, stream = state_and_stream(True)
     take(state, stream, 0, N)
     query = query_of(state, 0, 1e9)
-    first, second = ranking.propose(state, state.counters, query, None).items[0, :2].tolist()
+    first, second = ranking.propose(state, state.counters, query).items[0, :2].tolist()
     hidden = stream._replace(
         user=np.zeros(1, np.int32),
         item=np.array([first], np.int32),
@@ -195,14 +196,14 @@ def test_excluded_and_turned_down_items_are_never_listed():
         time=np.array([2e9]),
     )
     take(state, hidden, 0, 1)
-    found = ranking.propose(state, state.counters, query_of(state, 0, 1e9, np.array([second], np.int32)), None)
+    found = ranking.propose(state, state.counters, query_of(state, 0, 1e9, np.array([second], np.int32)))
     assert not {first, second} & set(found.items[0].tolist())
-    assert second in ranking.propose(state, state.counters, query_of(state, 0, 1e9), None).items[0].tolist()
+    assert second in ranking.propose(state, state.counters, query_of(state, 0, 1e9)).items[0].tolist()
 
 
 def test_nobody_in_an_empty_state_gets_an_empty_list():
     state = features.init(TrainConfig(candidates=8), {})
-    found = ranking.propose(state, state.counters, query_of(state, -1, 0.0), None)
+    found = ranking.propose(state, state.counters, query_of(state, -1, 0.0))
     assert (found.items == -1).all()
     assert found.known.tolist() == [0]
 
@@ -212,8 +213,8 @@ def test_a_history_without_a_user_gets_the_list_of_that_history():
     take(state, stream, 0, N)
     user = int(stream.user[-1])
     query = query_of(state, user, 1e9)
-    named = ranking.propose(state, state.counters, query, None)
-    unnamed = ranking.propose(state, state.counters, query._replace(user=-1), None)
+    named = ranking.propose(state, state.counters, query)
+    unnamed = ranking.propose(state, state.counters, query._replace(user=-1))
     assert set(unnamed.items[0].tolist()) & set(named.items[0].tolist())
     assert not set(unnamed.items[0].tolist()) & set(query.items.tolist())
 
@@ -258,7 +259,7 @@ def test_ties_count_half_and_who_is_no_candidate_stands_behind_all():
 def test_recommend_takes_the_best_and_never_padding():
     state, stream = state_and_stream(False)
     take(state, stream, 0, N)
-    found = ranking.propose(state, state.counters, query_of(state, 0, 1e9), None)
+    found = ranking.propose(state, state.counters, query_of(state, 0, 1e9))
     scores = np.where(found.items[0] >= 0, np.arange(30, dtype=np.float32), -np.inf)
     picked = ranking.recommend(found, scores, 100)
     assert picked.tolist() == np.flatnonzero(found.items[0] >= 0)[::-1].tolist()
@@ -266,10 +267,10 @@ def test_recommend_takes_the_best_and_never_padding():
 
 def test_whatever_is_asked_the_kernel_is_compiled_once():
     empty = features.init(TrainConfig(candidates=8), {})
-    ranking.propose(empty, empty.counters, query_of(empty, -1, 0.0), None)
+    ranking.propose(empty, empty.counters, query_of(empty, -1, 0.0))
     state, stream = state_and_stream(False)
     take(state, stream, 0, N)
     frozen = LOGITS.copy()
     frozen.flags.writeable = False
-    ranking.propose(state, features.copy_counters(state), query_of(state, 0, 1e9), frozen[0])
+    ranking.propose(state, features.copy_counters(state), query_of(state, 0, 1e9), exact(frozen[0]))
     assert len(answer.signatures) == 1

@@ -10,6 +10,7 @@ from rec_assets.log import Log, forget_jobs
 from rec_assets.serving import batch
 from rec_assets.serving.bodies import Refused
 from rec_assets.serving.engine import Engine
+from rec_assets.serving.making import Asked
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_each_list_is_the_one_that_the_engine_gives(trained, engine, log, monkey
     table = pq.read_table(path)
     assert table.schema == batch.SCHEMA
     for user in users:
-        ranked = engine.recommend(batch.wish_for(user, control), 4)
+        [ranked] = engine.recommend([Asked(batch.wish_for(user, control), 4)])
         rows = [row for row in table.to_pylist() if row["user_id"] == user]
         assert [row["item_id"] for row in rows] == ranked.items
         assert [row["position"] for row in rows] == [1, 2, 3, 4]

@@ -11,6 +11,7 @@ from rec_assets.log import Log
 from rec_assets.ranking import recommend
 from rec_assets.ranking.propose import query_of
 from rec_assets.registry import Registry
+from rec_assets.serving import making
 from rec_assets.serving.engine import Engine
 from rec_assets.training import checkpoint as checkpoints
 from rec_assets.training import prequential
@@ -32,7 +33,7 @@ def test_features_scores_and_order_are_those_of_the_trainer(trained):
         engine.catch_up()
         state = engine.served.state
         query = query_of(state, state.users.key(event["user_id"]), float(event["occurred_at"]))
-        candidates = engine.candidates(engine.served, query)
+        [candidates] = making.candidates(engine.served, [query])
         scores = engine.served.model.rank(candidates)[0]
         served.append((candidates, scores, recommend(candidates, scores, 20)))
         log.append([draft], "test")

@@ -23,6 +23,7 @@ from rec_assets.log import Draft, Log, forget_jobs
 from rec_assets.log.record import digest_of
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.serving.engine import Engine
+from rec_assets.serving.making import Asked
 from rec_assets.serving.messages import Recommend
 from rec_assets.serving.spool import Served, Spool
 from rec_assets.settings import Settings
@@ -158,7 +159,7 @@ def test_nothing_of_the_user_is_left_and_everything_goes_on(settings):
     opened.learn(900, head)
     same_state(engine.served.state, started.served.state)
     same_state(engine.served.state, opened.state)
-    assert len(engine.recommend(Recommend(user_id=WHO), 10).items) > 0  # as somebody seen again since
+    assert len(engine.recommend([Asked(Recommend(user_id=WHO), 10)])[0].items) > 0  # as somebody seen again since
     engine.close()
     started.close()
 

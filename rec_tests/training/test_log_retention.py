@@ -18,6 +18,7 @@ from rec_assets.log import Draft, Log, RecordsDropped, forget_jobs
 from rec_assets.registry import Registry
 from rec_assets.serving.bento import pack
 from rec_assets.serving.engine import Engine
+from rec_assets.serving.making import Asked
 from rec_assets.serving.messages import Recommend
 from rec_assets.settings import Settings
 from rec_assets.tables import published, rebuild, status, warehouse, write
@@ -102,7 +103,7 @@ def test_restart_service_bento_and_rollback_read_on_from_what_is_kept(settings, 
     assert trainer.state.users.ids == whole.state.users.ids and trainer.state.offset == 800
     assert engine.served.checkpoint == trainer.checkpoint_id and engine.served.state.offset == 800
     assert engine.served.catalogue["i3"].title == "The third"  # its record was dropped
-    assert engine.recommend(Recommend(user_id="u1"), 5).items
+    assert engine.recommend([Asked(Recommend(user_id="u1"), 5)])[0].items
     pack(settings, tmp_path / "packed")
     trainer.log.append(drafts(800, 850), "test")
     trainer.registry.promote(trainer.learn(800, 850).checkpoint_id)

@@ -44,7 +44,7 @@ def test_a_growing_catalogue_and_other_batch_sizes_compile_nothing(state, config
     rows = [(f"u{i % 40}", f"i{i % 40}", 1e9 + i) for i in range(400)] + [(f"v{i}", "i1", 2e9 + i) for i in range(30)]
     online.learn_stretches(model, material(rows, state, model), (1e-3, 1e-3), rng)
     ready = Compiled()
-    ready.now(model, len(state.items))
+    ready.now(model)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None

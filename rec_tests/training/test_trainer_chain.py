@@ -46,7 +46,7 @@ def test_a_warm_start_goes_on_as_if_it_had_never_stopped(settings):
     one, other = kept.learn(700, 800), opened.learn(700, 800)
     assert one.metrics == other.metrics
     n_items = len(kept.state.items)
-    vectors = [np.asarray(trainer.model._vectors(n_items)[0]) for trainer in (kept, opened)]
+    vectors = [np.asarray(trainer.model.items(n_items)[0]) for trainer in (kept, opened)]
     assert vectors[0] == pytest.approx(vectors[1], abs=1e-5)
 
 
