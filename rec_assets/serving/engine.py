@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.events import parse
-from rec_assets.features import rings
+from rec_assets.features import erasure, rings
 from rec_assets.features import state as live
 from rec_assets.features.idmap import FORGOTTEN
 from rec_assets.features.state import LiveState
@@ -196,13 +196,16 @@ class Engine:
 
 
 def _rehearse(state: LiveState) -> None:
-    """Compile what takes an event in, on a state that is thrown away: a log may be empty until the first click."""
+    """Compile what takes an event in and a user out, on a state that is thrown away: a log may be empty until the first
+    click, and the first who is to be forgotten must not hold up the others for seconds.
+    """
     kind = next(name for name, kind in state.kinds.items() if kind.weight > 0)
     payload = msgspec.json.encode({"user_id": "u", "item_id": "i", "event": kind})
     records = [Record(offset, "event", "", None, offset, str(offset), payload) for offset in range(2)]
     scratch = live.init(state.config, state.kinds)
     live.update(scratch, parse(records, state.kinds), len(records))
     propose(scratch, scratch.counters, query_of(scratch, 0, 1.0))
+    erasure.clear(scratch, 0)
 
 
 def _card(entry: Entry) -> tuple[str | None, list[str], msgspec.Raw]:

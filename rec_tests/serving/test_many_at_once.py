@@ -1,16 +1,21 @@
-"""Clients that are slow, and more of them than there is room for."""
+"""Clients that are slow, more of them than there is room for, and a first request that no other has to wait for."""
 
 import asyncio
+import gc
 import json
+import shutil
 import socket
 import threading
+import time
 
+import fuzzing
 import httpx
+import jax
 import pytest
 from in_process import InProcess
-from live_service import fill, settings_in
+from numba.core.dispatcher import Dispatcher
 
-from rec_assets.serving import bodies
+from rec_assets.serving import bodies, keys
 from rec_assets.serving.worker import WAITING_LISTS
 
 MORE = 40
@@ -18,10 +23,10 @@ WISH = {"user_id": "u1", "k": 5}
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    settings = settings_in(tmp_path_factory.mktemp("many"))
-    fill(settings).close()
-    started = InProcess(settings)
+def service(once_trained, tmp_path_factory):
+    data = tmp_path_factory.mktemp("many") / "data"
+    shutil.copytree(once_trained.data, data, symlinks=True)
+    started = InProcess(once_trained.model_copy(update={"data": data}))
     yield started
     started.stop()
 
@@ -95,3 +100,32 @@ def test_a_flood_gets_429_and_who_was_taken_gets_a_list(service):
     taken = [answer for answer in answers if answer.status_code == 200]
     assert len(taken) == WAITING_LISTS
     assert all(len(answer.json()["items"]) == 5 for answer in taken)
+
+
+def compiled():
+    """How many functions numba has compiled or read from its cache."""
+    gc.unfreeze()
+    return {
+        kernel.py_func.__qualname__: len(kernel.signatures)
+        for kernel in gc.get_objects()
+        if isinstance(kernel, Dispatcher)
+    }
+
+
+def test_no_request_compiles_anything_while_others_wait(service):
+    before, by_jax = compiled(), []
+
+    def note(event, _, **told):
+        if event.endswith("backend_compile_duration") and threading.current_thread().name == "compute":
+            by_jax.append(told)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    settings, url = service.worker.settings, f"http://127.0.0.1:{service.port}"
+    key = keys.add(settings.keys_path, "all", ["read", "feedback", "admin"], None)
+    while httpx.get(f"{url}/status").status_code != 401:  # until the key counts
+        time.sleep(0.05)
+    found = fuzzing.send(url, key, fuzzing.requests(seed=1, number=210))
+    jax.monitoring.unregister_event_duration_listener(note)
+    assert found.wrong == []
+    assert compiled() == before
+    assert by_jax == []
