@@ -55,6 +55,8 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock (needs uv on 
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	  --no-header --no-annotate --extra pipeline --extra serve --extra dev pyproject.toml -o requirements.lock
 
-lock-peers:  ## resolve bench/peers/requirements.in anew into its lock (needs uv on the PATH)
+lock-peers:  ## resolve bench/peers/*.in anew into their locks (needs uv on the PATH)
 	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  bench/peers/requirements.in -o bench/peers/requirements.lock
+	@uv pip compile --quiet --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  bench/peers/recotem.in -o bench/peers/recotem.lock

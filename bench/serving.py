@@ -1,0 +1,205 @@
+"""The service under load: `rec serve` with two workers, the load generator on the same machine.
+
+Lists of 20 over a made-up shop (bench/synthetic.py), for users with 50 events each, a filter on every fourth request;
+hello is the mounted route GET /hello of the same service. CPU a request is that of the workers. A swap is a move of
+the promoted pointer, forth to a child and back to its parent, which every worker loads, warms and takes up.
+The peer (bench/peer_service.py) and the service beside it have learnt from the same MovieLens events.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import environment
+import hosting
+import load
+import peer_service
+import synthetic
+from bars import Bar, at_least, at_most, write
+from load import Answers
+
+from rec_assets.log import Draft, Log
+from rec_assets.registry import Registry
+from rec_assets.settings import Settings
+from rec_assets.training import checkpoint
+
+PARTS = ("load", "swaps", "windows", "million", "peer")
+WORKERS, K, USERS, EVENTS = 2, 20, 5_000, 50
+HELLO = [load.get("/hello")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--many-items", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
+    parser.add_argument("--swaps", type=int, default=30)
+    parser.add_argument("--swap-seconds", type=float, default=300.0, help="of the load that the swaps come into")
+    parser.add_argument("--windows", type=int, default=10, help="with and without swaps in turn")
+    parser.add_argument("--window-seconds", type=float, default=30.0)
+    wanted = parser.parse_args()
+    bars: list[Bar] = []
+    figures: dict[str, Any] = {}
+
+    def note(name: str, found: dict[str, Any], met: list[Bar]) -> None:
+        print(json.dumps({name: found}, indent=2), flush=True)
+        figures[name] = found
+        bars.extend(met)
+
+    if {"load", "swaps", "windows"} & {*wanted.parts}:
+        with shop(wanted.items) as settings, hosting.service(settings, WORKERS) as port:
+            load.run(port, wishes(), 16, min(wanted.seconds, 5))
+            if "load" in wanted.parts:
+                note("load", *usual(port, wanted.seconds))
+            if {"swaps", "windows"} & {*wanted.parts}:
+                registry = Registry(settings.checkpoints_dir)
+                swaps = Swaps(registry, successor(settings, registry), wanted.swap_seconds / wanted.swaps)
+            if "swaps" in wanted.parts:
+                note("swaps", *swapping(swaps, port, wanted.swap_seconds))
+            if "windows" in wanted.parts:
+                note("windows", *alternating(swaps, port, wanted.windows, wanted.window_seconds))
+    if "million" in wanted.parts:
+        with shop(wanted.many_items) as settings, hosting.service(settings, WORKERS) as port:
+            load.run(port, wishes(), 4, min(wanted.seconds, 5))
+            note("million", *large(port, wanted.seconds))
+    if "peer" in wanted.parts:
+        note("peer", *peer_service.beside(K, wanted.seconds))
+    write("serving", bars, **figures)
+
+
+@contextmanager
+def shop(items: int) -> Iterator[Settings]:
+    """An installation with so many items and a promoted checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder), workers=WORKERS)
+        environment.share_compiled(settings.data)
+        synthetic.install(settings, synthetic.Size(items, USERS, EVENTS))
+        yield settings
+
+
+def wishes() -> list[bytes]:
+    """Requests of many users; a quarter of them with a filter that half of the catalogue passes."""
+    found: list[bytes] = []
+    for user in range(0, USERS, 3):
+        wish: dict[str, object] = {"user_id": f"u{user}", "k": K}
+        if len(found) % 4 == 0:
+            wish["filter"] = "price < 50"
+        found.append(load.post("/recommend", json.dumps(wish).encode()))
+    return found
+
+
+def usual(port: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
+    """hello and lists at 1, 16 and 64 connections."""
+    processes, lists = hosting.pids(port, WORKERS), wishes()
+    found: dict[str, Any] = {}
+    answers: dict[tuple[str, int], Answers] = {}
+    for connections in (1, 16, 64):
+        for name, requests in (("hello", HELLO), ("recommend", lists)):
+            before = hosting.cpu_seconds(processes)
+            got = answers[name, connections] = load.run(port, requests, connections, seconds)
+            cost = (hosting.cpu_seconds(processes) - before) / max(len(got.latencies), 1) * 1e3
+            found[f"{name}, {connections} connections"] = got.told() | {"cpu_ms": round(cost, 3)}
+    found["memory_mib"] = {pid: synthetic.resident(pid) for pid in processes}
+    ratio = answers["recommend", 64].per_second / answers["hello", 64].per_second
+    slower = answers["recommend", 16].ms(99) - answers["hello", 16].ms(99)
+    bars = [
+        at_most("CPU of a request at 64 connections", found["recommend, 64 connections"]["cpu_ms"], 2.5, "ms"),
+        at_least("requests/s, recommend / hello, 64 connections", ratio, 0.15),
+        at_most("p50 at 1 connection", answers["recommend", 1].ms(50), 4, "ms"),
+        at_most("p99 at 1 connection", answers["recommend", 1].ms(99), 15, "ms"),
+        at_most("p99 at 16 connections above hello's", slower, 25, "ms"),
+        at_most("failed requests", sum(each.failed for each in answers.values()), 0),
+    ]
+    return found, bars
+
+
+def large(port: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
+    """A million items, 4 connections."""
+    lists = wishes()
+    hello, got = load.run(port, HELLO, 4, seconds), load.run(port, lists, 4, seconds)
+    memory = {pid: synthetic.resident(pid) for pid in hosting.pids(port, WORKERS)}
+    largest = max(each["rss"] for each in memory.values())
+    bars = [
+        at_most("1M items: p99 at 4 connections above hello's", got.ms(99) - hello.ms(99), 60, "ms"),
+        at_most("1M items: memory of a worker", largest / 1024, 1.5, "GiB"),
+        at_most("1M items: failed requests", got.failed + hello.failed, 0),
+    ]
+    return {"hello": hello.told(), "recommend": got.told(), "memory_mib": memory}, bars
+
+
+class Swaps:
+    """Moves the promoted pointer forth to a child and back, while it is let."""
+
+    def __init__(self, registry: Registry, child: str, seconds: float) -> None:
+        """`seconds` from one move to the next."""
+        self._registry, self._child, self._seconds = registry, child, seconds
+        self.made = 0
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """From a thread, until the block is left."""
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.wait(self._seconds):
+                if self._registry.promoted() == self._child:
+                    self._registry.rollback()
+                else:
+                    self._registry.promote(self._child)
+                self.made += 1
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def successor(settings: Settings, registry: Registry) -> str:
+    """A child of the promoted checkpoint that has learnt one more event, which is nobody's."""
+    parent = registry.promoted()
+    assert parent is not None
+    model, state = checkpoint.load(registry, parent, settings.kinds)
+    log = Log.open(settings.log_dir)
+    log.append([Draft("user", b'{"user_id": "nobody"}', event_id="nobody")], "bench")
+    start, state.offset = state.offset, log.head()
+    made = checkpoint.save(registry, model, state, parent, start, state.offset, log.log_id, {})
+    log.close()
+    return made
+
+
+def swapping(swaps: Swaps, port: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
+    """Swaps come into a steady load."""
+    with swaps.going_on():
+        got = load.run(port, wishes(), 8, seconds)
+    bars = [
+        at_least("swaps under load", swaps.made, 29),  # the thirtieth falls on the end
+        at_most("failed requests during them", got.failed, 0),
+    ]
+    return {"swaps": swaps.made, "seconds": seconds} | got.told(), bars
+
+
+def alternating(swaps: Swaps, port: int, windows: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
+    """Windows without swaps and with them take turns."""
+    pairs: list[tuple[float, float]] = []
+    for _ in range(windows // 2):
+        still = load.run(port, wishes(), 8, seconds)
+        with swaps.going_on():
+            moving = load.run(port, wishes(), 8, seconds)
+        pairs.append((still.ms(99), moving.ms(99)))
+    ratio = statistics.median(moving / still for still, moving in pairs) if pairs else None
+    bars = [at_most("p99 with swaps / without, median of pairs of windows", ratio, 1.5)]
+    return {"p99_ms_without_and_with": pairs}, bars
+
+
+if __name__ == "__main__":
+    main()
