@@ -110,7 +110,7 @@ def _own(had: npt.NDArray[np.float64], number: int, usual: float, now: float, ou
     out[4] = had[own.SAME_HOUR] / count
     out[5] = had[own.SAME_DAY] / count
     if count > 1:
-        interval = (had[own.LAST_AT] - had[own.FIRST_AT]) / (count - 1)
+        interval = max(0.0, had[own.LAST_AT] - had[own.FIRST_AT]) / (count - 1)  # what is told late came before
         out[6] = np.log((ago + 3600) / (interval + 3600))
         out[7] = abs(out[6])
     out[8] = np.log1p(had[own.INSIDE])
@@ -186,7 +186,7 @@ def fill(
 ) -> None:
     """Fill out f32[n, F] for candidates items i32[n]."""
     statistic, n = counters.items, len(history)
-    usual = (now - times[0]) / max(1, number) if n > 0 else 0.0
+    usual = max(0.0, now - times[0]) / max(1, number) if n > 0 else 0.0
     logarithms = _logarithms(scratch, counters, history, now, mass, items)
     for row in range(len(items)):
         item, x = items[row], out[row]

@@ -66,3 +66,12 @@ def test_sessions_say_how_often_and_how_long_ago():
         assert column(found, "own_sessions_ago", item) == pytest.approx(np.log1p(ago))
     usual = 96.1 / 5
     assert column(found, "own_due_usual", 2) == pytest.approx(np.log((24.1 + 1) / (usual + 1)), rel=1e-5)
+
+
+def test_what_is_told_late_leaves_every_feature_a_number():
+    state = state_of([(0, 0, 200.0), (0, 1, 200.0), (0, 0, 90.0), (0, 1, 80.0)], 1, 2)
+    for now in (70.0, 200.1):
+        found = ranking.propose(state, state.counters, query_of(state, 0, now * HOUR))
+        assert np.isfinite(found.features).all()
+        assert np.isfinite(found.context).all()
+    assert column(found, "own_due", 0) == pytest.approx(np.log(110.1 + 1), rel=1e-5)  # since the one told last
