@@ -190,7 +190,7 @@ def places(kind, positions, tmp_path):
     return found[0] if kind == "own" else found[0][1] + 1
 
 
-def wait_for(log, records, seconds=30):
+def wait_for(log, records, seconds=120):
     deadline = time.monotonic() + seconds
     while log.head() < records:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Tables of SQLite and of a real PostgreSQL become records, once; what was committed late is found."""
+"""Tables of SQLite, a real PostgreSQL and a real MariaDB become records, once; what was committed late is found."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -17,26 +17,37 @@ SCHEMAS = {
                  updated_at text not null)""",
     "postgresql": """create table orders (id bigserial primary key, customer text, product bigint, price numeric(9, 2),
                      at timestamptz, updated_at timestamptz not null)""",
+    "mariadb": """create table orders (id bigint auto_increment primary key, customer text, product bigint,
+                  price numeric(9, 2), at datetime(6), updated_at datetime(6) not null)""",
 }
+DRIVERS = {"postgresql:": "postgresql+psycopg:", "mysql:": "mysql+pymysql:"}
 COLUMNS = {"user_id": "customer", "item_id": "product", "occurred_at": "at", "value": "price"}
 ORDERS = {"columns": {**COLUMNS, "default_event": "purchase"}}
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 numbers = itertools.count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def driven(url):
+    """The URL with the driver that is installed."""
+    for scheme, driver in DRIVERS.items():
+        url = url.replace(scheme, driver)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.slow)])
 def database(request, tmp_path):
     """An engine of a database of its own, which has a table `orders`."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'shop.db'}"
     else:
-        server, name = request.getfixturevalue("postgres"), f"shop{next(numbers)}"
-        admin = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        server = request.getfixturevalue("mariadb" if request.param == "mariadb" else "postgres")
+        name = f"shop{next(numbers)}"
+        admin = sa.create_engine(driven(server), isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.exec_driver_sql(f"create database {name}")
         admin.dispose()
         url = f"{server.rpartition('/')[0]}/{name}"
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    engine = sa.create_engine(driven(url), poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql(SCHEMAS[request.param])
     engine.rec_url = url
@@ -209,6 +220,23 @@ def test_wrong_hosts_and_credentials_are_named_without_the_password(postgres, tm
         "oracle://host/db": "no address of a database that can be opened",
         "nonsense": "no address of a database that can be opened",
     }
+    refused(cases, tmp_path, log)
+
+
+@pytest.mark.slow
+def test_a_mariadb_that_cannot_be_opened_is_named_without_the_password(mariadb, tmp_path, log):
+    host = mariadb.rpartition("@")[2]
+    cases = {
+        f"mariadb://rec:wr0ng@{host}": "Access denied for user 'rec'",
+        f"mysql://nobody:wr0ng@{host}": "Access denied for user 'nobody'",
+        "mysql://rec:wr0ng@127.0.0.1:9/mysql": "refused",
+        f"{mariadb}x": "Unknown database 'mysqlx'",
+    }
+    refused(cases, tmp_path, log)
+
+
+def refused(cases, tmp_path, log):
+    """Each address gives an error of one line with this in it, and never the password."""
     for url, message in cases.items():
         settings = Settings(data=tmp_path, sources={"shop": {"type": "sql", "url": url, "table": "t"}})
         with pytest.raises(SourceError) as error:
