@@ -169,12 +169,13 @@ def _erasure(kind: str, payload: bytes) -> tuple[Any, ...]:
 
 
 class Tables(NamedTuple):
-    """The same as Arrow has it."""
+    """The same as Arrow has it. `ids_once`: all event_ids are the records' own, so that none is there twice."""
 
     events: pa.Table
     items: pa.Table
     users: pa.Table
     rejected: pa.Table
+    ids_once: bool = False
 
 
 def parse(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Parsed:
@@ -194,9 +195,9 @@ def parse_to_arrow(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Tabl
         return _to_arrow(_parse_each(records, kinds))
     plain, others = _plain(records, kinds)
     pieces = np.array_split(others, max(1, -(-len(others) // OBJECT_ROWS)))
-    parts = (_to_arrow(_parse_each(records.records(piece), kinds)) for piece in pieces)
-    parsed = Tables(*map(pa.concat_tables, zip(*parts, strict=True)))
-    return parsed._replace(events=_joined(plain, parsed.events))
+    parts = (_to_arrow(_parse_each(records.records(piece), kinds))[:4] for piece in pieces)
+    events, items, users, rejected = map(pa.concat_tables, zip(*parts, strict=True))
+    return Tables(_joined(plain, events), items, users, rejected, ids_once=not events.num_rows)
 
 
 def _to_arrow(parsed: Parsed) -> Tables:

@@ -7,10 +7,13 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from rec_assets.settings import Denoising
 
-JUDGE = "create or replace temp table changed as " + Path(__file__).with_suffix(".sql").read_text()
+HERE = Path(__file__).parent
+NEAR = "create or replace temp table near as " + (HERE / "near.sql").read_text()
+JUDGE = "create or replace temp table changed as " + (HERE / "denoising.sql").read_text()
 STRETCHES = 8  # of time that are looked at apart
 # Times are cut into pieces of $reach: what lies further apart than one that is empty has nothing to do with each other.
 TIMES = """
@@ -51,9 +54,13 @@ def judge(con: duckdb.DuckDBPyConnection, start: int, end: int, policy: Denoisin
     stretches: list[tuple[datetime, datetime]] = con.execute(TIMES, {**bounds, **pieces}).fetchall()
     earlier = 0
     for first, last in joined(stretches):
-        times = {"first": first, "last": last, "reach": reach}
-        times |= {"earliest": first - 2 * reach, "latest": last + 2 * reach}
-        con.execute(JUDGE, {**bounds, **times, **_parameters(policy)})
+        around = {"earliest": first - 2 * reach, "latest": last + 2 * reach}
+        times = {"first": first, "last": last, "reach": reach, **around}
+        rows_alone = {"agents": policy.crawler_agents, "dwell_seconds": policy.dwell_seconds}
+        con.execute(NEAR, {**bounds, **times, **rows_alone})
+        con.register("pairs", pa.table({"pair": _repeated(con)}))
+        con.execute(JUDGE, {**around, **_parameters(policy)})
+        con.unregister("pairs")
         [(rows, low, high, old)] = con.execute(
             "select count(*), min(log_offset), max(log_offset), count(*) filter (log_offset < $start) from changed",
             {"start": start},
@@ -61,8 +68,14 @@ def judge(con: duckdb.DuckDBPyConnection, start: int, end: int, policy: Denoisin
         if rows:
             con.execute(REWRITE, {"first": low, "last": high})
         earlier += old
-    con.execute("drop table if exists changed")
+    con.execute("drop table if exists near; drop table if exists changed")
     return earlier
+
+
+def _repeated(con: duckdb.DuckDBPyConnection) -> npt.NDArray[np.uint64]:
+    """The pairs that `near` has more than once; to sort them is quicker than to count them in SQL."""
+    pairs = np.sort(con.execute("select pair from near").fetchnumpy()["pair"])
+    return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
 
 
 def joined(stretches: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
@@ -101,7 +114,5 @@ def _parameters(policy: Denoising) -> dict[str, object]:
         "pace_us": max(round(1e6 * max(policy.burst_seconds, policy.crawler_seconds)), 1),
         "crawl": timedelta(seconds=policy.crawler_seconds / 2),
         "crawler_events": policy.crawler_events,
-        "agents": policy.crawler_agents,
-        "dwell_seconds": policy.dwell_seconds,
         "contradiction": timedelta(seconds=policy.contradiction_seconds),
     }

@@ -1,34 +1,9 @@
--- What the policy says of every row that the rows of offsets [$start, $end) from $first to $last can have changed
--- something for: those of the same users within $reach, the longest window, of theirs. $earliest and $latest are two
--- windows from $first and $last, so that older parts of the table are not read. A rule depends on rows alone, never on
--- the order in which they came. The first rule that holds is named; null: learnt from.
-with touched as (
-  select user_id, min(occurred_at) as first_at, max(occurred_at) as last_at from interactions
-  where log_offset >= $start and log_offset < $end and occurred_at >= $first and occurred_at <= $last
-  group by user_id
-),
-
--- No ids, which are long: rows that share a hash by chance are looked at in vain, nothing more.
-near as (
-  select
-    log_offset, excluded_by, occurred_at, interactions.weight, hash(user_id) as person, hash(user_id, item_id) as pair,
-    occurred_at >= first_at - $reach and occurred_at <= last_at + $reach as within_reach,
-    case
-      when $agents != '' and regexp_matches(lower(context ->> 'user_agent'), $agents) then 'crawler'
-      when kinds.value = 'seconds' and interactions.weight > 0 and interactions.value < $dwell_seconds
-        then 'short dwell'
-    end as alone
-  from interactions join touched using (user_id) left join kinds using (event)
-  where
-    occurred_at >= $earliest and occurred_at <= $latest
-    and occurred_at >= first_at - 2 * $reach and occurred_at <= last_at + 2 * $reach
-),
-
--- Most rows are their user's only one of that item, of a user with few rows: no rule that looks at others can hold.
-pairs as (select pair from near group by pair having count(*) > 1),
+-- What the policy says of every row of `near` that is within reach. A rule depends on rows alone, never on the order in
+-- which they came. The first rule that holds is named; null: learnt from. Most rows are their user's only one of that
+-- item (the others' are `pairs`), of a user with few rows: no rule that looks at others can hold for them.
 
 -- A window lies in two pieces of time at most, so one of them has more than half of what is too much.
-busy as (
+with busy as (
   select person from near where weight != 0
   group by person, epoch_us(occurred_at) // $pace_us having count(*) > $few / 2
 ),

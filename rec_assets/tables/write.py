@@ -110,13 +110,13 @@ def _ahead(pieces: Iterator[T]) -> Iterator[T]:
 
 def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int | None, counts: Counts) -> int | None:
     """Add one chunk to the tables and to `counts`; takes and returns the latest occurred_at so far, in µs."""
-    named = dict(zip(("events", "item_records", "user_records", "rejected"), parsed, strict=True))
+    named = dict(zip(("events", "item_records", "user_records", "rejected"), parsed[:4], strict=True))
     for name, table in named.items():
         con.register(name, table)
     if parsed.rejected.num_rows:
         con.execute(REJECTED)
     if parsed.events.num_rows:
-        told_at = _take_in_events(con, parsed.events, told_at, counts)
+        told_at = _take_in_events(con, parsed, told_at, counts)
     if parsed.events.num_rows or parsed.users.num_rows:
         con.execute(USERS)
     if parsed.events.num_rows or parsed.items.num_rows:
@@ -130,11 +130,13 @@ def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int
     return told_at
 
 
-def _take_in_events(con: duckdb.DuckDBPyConnection, taken: pa.Table, told_at: int | None, counts: Counts) -> int:
+def _take_in_events(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int | None, counts: Counts) -> int:
+    taken = parsed.events
     occurred_at = taken.column("occurred_at").cast(pa.int64()).to_numpy()
     first, last = int(occurred_at.min()), int(occurred_at.max())
     bounds = {"first": warehouse.timestamp(first), "last": warehouse.timestamp(last)}
-    con.register("repeats", pa.table({"offset": _repeats(taken)}))
+    repeats = np.empty(0, np.int64) if parsed.ids_once else _repeats(taken)
+    con.register("repeats", pa.table({"offset": repeats}))
     [(rows,)] = con.execute(INTERACTIONS, bounds).fetchall()
     con.unregister("repeats")
     counts.interactions += rows
@@ -150,17 +152,10 @@ def _take_in_events(con: duckdb.DuckDBPyConnection, taken: pa.Table, told_at: in
 
 def _repeats(taken: pa.Table) -> npt.NDArray[np.int64]:
     """The offsets of events with an item whose event_id an earlier one of the same chunk has."""
-    placed = taken.select(["offset", "event_id"])
-    if taken.column("item_id").null_count:
-        placed = placed.filter(taken.column("item_id").is_valid())
-    placed = placed.combine_chunks()
+    placed = taken.select(["offset", "event_id"]).filter(taken.column("item_id").is_valid()).combine_chunks()
     if not placed.num_rows:
         return np.empty(0, np.int64)
-    hashed = hashes(placed.column("event_id").chunk(0))
-    ordered = np.sort(hashed)
-    if not (ordered[1:] == ordered[:-1]).any():  # which is cheaper to find than where they are
-        return np.empty(0, np.int64)
-    alike = np.sort(IdIndex.build(hashed).repeated())
+    alike = np.sort(IdIndex.build(hashes(placed.column("event_id").chunk(0))).repeated())
     repeats, seen = [], set()
     for offset, event_id in zip(*(column.to_pylist() for column in placed.take(alike).columns), strict=True):
         if event_id in seen:

@@ -53,7 +53,7 @@ def test_columns_give_the_verdicts_values_and_reasons_of_rows(tmp_path_factory, 
     same(parse(typed, KINDS), wanted)
     same(parse(payloads, KINDS), wanted)
     same(parse(list(typed), KINDS), wanted)  # as the payloads that the columns stand for
-    assert [table.to_pylist() for table in parse_to_arrow(typed, KINDS)] == [
+    assert [table.to_pylist() for table in parse_to_arrow(typed, KINDS)[:4]] == [
         columns.to_arrow().to_pylist() for columns in wanted[:4]
     ]
     assert [record.event_id for record in typed] == [record.event_id for record in payloads]
