@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class NewerFormat(ValueError):
-    """Written by a newer version of this program."""
+class OtherFormat(ValueError):
+    """Written by another version of this program, and this one cannot read it."""
+
+
+class NewerFormat(OtherFormat):
+    """By a newer version."""
+
+
+class OlderFormat(OtherFormat):
+    """By an older one."""
 
 
 def sync(path: Path) -> None:

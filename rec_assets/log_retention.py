@@ -23,7 +23,7 @@ class Needed(NamedTuple):
 
 
 def needed(settings: Settings, log: Log) -> Needed:
-    """From where on the log must be kept. NewerFormat where what would tell was written by a newer program."""
+    """From where on the log must be kept. OtherFormat where what would tell was written by another version."""
     registry = Registry(settings.checkpoints_dir)
     pointer, last = registry.pointer(), status.read(settings.status_path)
     if pointer is None or pointer.log_id != log.log_id:

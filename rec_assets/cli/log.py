@@ -12,7 +12,8 @@ from rich.console import Console
 
 from rec_assets import log_retention
 from rec_assets.cli.failing import fail
-from rec_assets.log import DamagedLog, Log, NewerFormat, NoLog, Record, RecordsDropped
+from rec_assets.durable import OtherFormat
+from rec_assets.log import DamagedLog, Log, NoLog, Record, RecordsDropped
 from rec_assets.settings import Settings
 from rec_assets.validation import printable
 
@@ -105,7 +106,7 @@ def _log() -> Iterator[Log]:
     try:
         with Log.open(Settings().log_dir, create=False) as log:
             yield log
-    except (NoLog, NewerFormat, DamagedLog, RecordsDropped, sqlite3.Error, OSError) as error:
+    except (NoLog, OtherFormat, DamagedLog, RecordsDropped, sqlite3.Error, OSError) as error:
         fail(error)
 
 

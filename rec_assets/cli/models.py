@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rec_assets.cli.failing import fail
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import OtherFormat
 from rec_assets.registry import CorruptCheckpoint, Listed, NoCheckpoint, NotPromotable, Registry
 from rec_assets.settings import Settings
 
 app = typer.Typer(help="The checkpoints: list, show, promote, roll back.", no_args_is_help=True)
 console = Console(width=None if Console().is_terminal else 160)  # a pipe gets whole rows
-PROBLEMS = (CorruptCheckpoint, NewerFormat, NoCheckpoint, NotPromotable)
+PROBLEMS = (CorruptCheckpoint, OtherFormat, NoCheckpoint, NotPromotable)
 Id = Annotated[str, typer.Argument(help="A checkpoint's id, or as much of its beginning as tells it from others.")]
 
 

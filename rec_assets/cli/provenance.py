@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from rec_assets.cli.stored import Finding, breaks
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import OtherFormat
 from rec_assets.log import Log
 from rec_assets.registry import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Registry, Skipped
 from rec_assets.registry import manifest as manifests
@@ -52,7 +52,7 @@ def of_list(settings: Settings, log: Log, request_id: str | None) -> Iterator[Fi
         found = f"{who}, made by {served.checkpoint}, which retention has removed"
         yield Finding(request_id is None, "served list", found, "raise REC_KEEP_CHECKPOINTS to keep more")
         return
-    except (CorruptCheckpoint, NewerFormat) as error:
+    except (CorruptCheckpoint, OtherFormat) as error:
         yield Finding(False, "served list", f"{who}: {error}", "`rec models rollback`")
         return
     source = origin(registry, chain)

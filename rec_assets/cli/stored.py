@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import NewerFormat, OlderFormat, OtherFormat
 from rec_assets.log import DamagedLog, Log, RecordsDropped
 from rec_assets.log import NewerFormat as NewerLog
 from rec_assets.registry import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Registry
@@ -58,7 +58,7 @@ def of_registry(settings: Settings, log: Log) -> Iterator[Finding]:
     for each in registry.ids():
         try:
             registry.verify(each)
-        except (CorruptCheckpoint, NewerFormat) as error:
+        except (CorruptCheckpoint, OtherFormat) as error:
             problems.append(str(error))
     found = _some(problems) if problems else f"{len(registry.ids())}, each as it was written"
     yield Finding(not problems, "checkpoints", found, "remove these directories; if promoted: `rec models rollback`")
@@ -68,7 +68,7 @@ def of_registry(settings: Settings, log: Log) -> Iterator[Finding]:
         return
     try:
         chain = registry.chain(pointer.id)
-    except (NoCheckpoint, CorruptCheckpoint, NewerFormat) as error:
+    except (NoCheckpoint, CorruptCheckpoint, OtherFormat) as error:
         yield Finding(False, "promoted", str(error), "`rec models rollback`")
         return
     ahead = pointer.log_id == log.log_id and pointer.watermark > log.head()
@@ -96,7 +96,7 @@ def of_tables(settings: Settings, log: Log) -> Iterator[Finding]:
     except NewerFormat as error:
         yield Finding(False, "tables", str(error), "use the newer program")
         return
-    except warehouse.OlderFormat as error:
+    except OlderFormat as error:
         yield Finding(False, "tables", str(error), REBUILD)
         return
     with con:
@@ -139,7 +139,7 @@ def _against_checkpoint(settings: Settings, log: Log, lines: Sequence[ledger.Lin
         return
     try:
         manifest = registry.manifest(pointer.id)
-    except (NoCheckpoint, CorruptCheckpoint, NewerFormat):
+    except (NoCheckpoint, CorruptCheckpoint, OtherFormat):
         return  # said already
     wrong, late = [], []
     for line in lines:

@@ -1,6 +1,6 @@
 """Immutable checkpoints, the promoted pointer, rollback and retention."""
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import OtherFormat
 from rec_assets.registry.changes import Changes
 from rec_assets.registry.checkpoint import Checkpoint
 from rec_assets.registry.manifest import CorruptCheckpoint, Manifest, NoCheckpoint, Range, Skipped
@@ -14,9 +14,9 @@ __all__ = [
     "CorruptCheckpoint",
     "Listed",
     "Manifest",
-    "NewerFormat",
     "NoCheckpoint",
     "NotPromotable",
+    "OtherFormat",
     "Promoted",
     "Range",
     "Registry",

@@ -33,7 +33,7 @@ class Checkpoint:
     """One immutable directory. Its files are read when they are asked for."""
 
     def __init__(self, directory: Path, verify: bool = True, parent: Optional["Checkpoint"] = None) -> None:
-        """Read the manifest and, if asked to, hash every file. NoCheckpoint, CorruptCheckpoint, NewerFormat.
+        """Read the manifest and, if asked to, hash every file. NoCheckpoint, CorruptCheckpoint, OtherFormat.
 
         `parent`: of a delta, what it says the changes to.
         """

@@ -15,7 +15,7 @@ from rec_assets.registry.shelf import Shelf
 def write_whole(shelf: Shelf, checkpoint_id: str, into: Path) -> None:
     """Write a checkpoint into another directory of checkpoints, under its id, as a base.
 
-    CorruptCheckpoint, NoCheckpoint or NewerFormat where it, or what it builds on, is not what was written.
+    CorruptCheckpoint, NoCheckpoint or OtherFormat where it, or what it builds on, is not what was written.
     """
     checkpoint = shelf.load(checkpoint_id)
     draft = into / f".draft-{checkpoint_id}"

@@ -8,10 +8,14 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from rec_assets import durable
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import NewerFormat, OlderFormat
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 2  # of all that a checkpoint holds, its arrays included
 NAME = "manifest.json"
+OLDER = (
+    "{path} has format {found}, this program reads {own}: use the version that wrote it, or have everything learnt "
+    "again from the log: stop, move away the folder of checkpoints and warehouse.duckdb, start"
+)
 
 
 class NoCheckpoint(LookupError):
@@ -127,7 +131,7 @@ def write(directory: Path, manifest: Manifest) -> None:
 
 
 def read(directory: Path) -> Manifest:
-    """Read and check one manifest. NoCheckpoint, CorruptCheckpoint or NewerFormat say what is wrong with which file."""
+    """Read and check one manifest. NoCheckpoint, CorruptCheckpoint or OtherFormat say what is wrong with which file."""
     path = directory / NAME
     if not directory.is_dir():
         raise NoCheckpoint(f"{directory} does not exist: see `rec models list`")
@@ -135,7 +139,9 @@ def read(directory: Path) -> Manifest:
         content = path.read_bytes()
         version = msgspec.json.decode(content, type=_Format).format_version
         if version > FORMAT_VERSION:
-            raise NewerFormat(f"{path} has format {version}, this program reads up to {FORMAT_VERSION}: upgrade it")
+            raise NewerFormat(f"{path} has format {version}, this program reads {FORMAT_VERSION}: upgrade it")
+        if version < FORMAT_VERSION:
+            raise OlderFormat(OLDER.format(path=path, found=version, own=FORMAT_VERSION))
         manifest = msgspec.json.decode(content, type=Manifest)
     except FileNotFoundError as error:
         raise CorruptCheckpoint(f"{path} is missing") from error

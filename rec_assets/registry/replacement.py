@@ -53,7 +53,7 @@ def replace(registry: Registry, rewrite: Rewrite) -> Replaced:
                 continue
             try:
                 manifest = manifests.read(directory / checkpoint_id)
-            except (manifests.CorruptCheckpoint, durable.NewerFormat):
+            except (manifests.CorruptCheckpoint, durable.OtherFormat):
                 unreadable.append(checkpoint_id)
                 continue
             draft = directory / f".draft-{os.getpid()}-{time.monotonic_ns()}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import OtherFormat
 from rec_assets.registry import manifest as manifests
 from rec_assets.registry import promotion
 from rec_assets.registry.checkpoint import Checkpoint, rows_file, whole_file
@@ -38,7 +38,7 @@ class Shelf:
 
     def load(self, checkpoint_id: str, verify: bool = True) -> Checkpoint:
         """Open a checkpoint, and what a delta builds on, whose files are what was written. NoCheckpoint,
-        CorruptCheckpoint, NewerFormat.
+        CorruptCheckpoint, OtherFormat.
         """
         opened: Checkpoint | None = None
         for link in self.links(checkpoint_id):
@@ -188,7 +188,7 @@ def _listed(directory: Path, current: str | None, line: Line | None, pins: Mappi
     names = sorted(name for name, each in pins.items() if each == directory.name)
     try:
         manifest = manifests.read(directory)
-    except (CorruptCheckpoint, NewerFormat) as error:
+    except (CorruptCheckpoint, OtherFormat) as error:
         return Listed(directory.name, None, 0, "unreadable", None, str(error), names)
     states = {"promoted": "was promoted", "rolled back": "rolled back", "refused": "refused"}
     state = "promoted" if manifest.id == current else states[line.action] if line else "candidate"

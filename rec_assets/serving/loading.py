@@ -13,7 +13,7 @@ from rec_assets.features import state as live
 from rec_assets.features import storage
 from rec_assets.features.state import LiveState
 from rec_assets.log import Log, RecordsDropped
-from rec_assets.registry import CorruptCheckpoint, NewerFormat, NoCheckpoint, Promoted, Registry
+from rec_assets.registry import CorruptCheckpoint, NoCheckpoint, OtherFormat, Promoted, Registry
 from rec_assets.serving.catalogue import Catalogue
 from rec_assets.serving.clock import LogClock
 from rec_assets.serving.listing import Masks
@@ -23,7 +23,7 @@ from rec_assets.training.scorer import Scorer
 
 READ_ROWS = 20_000  # records read at once
 STATE, CATALOGUE, CHECKPOINTS = "state", "catalogue.parquet", "checkpoints"  # what a bento's model holds
-UNUSABLE = (CorruptCheckpoint, NewerFormat, NoCheckpoint, RecordsDropped, OSError, KeyError, msgspec.DecodeError)
+UNUSABLE = (CorruptCheckpoint, OtherFormat, NoCheckpoint, RecordsDropped, OSError, KeyError, msgspec.DecodeError)
 logger = logging.getLogger(__name__)
 
 

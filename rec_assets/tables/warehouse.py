@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import NewerFormat, OlderFormat
 
 FORMAT_VERSION = 2
 WAIT_SECONDS = 30.0
@@ -19,10 +19,6 @@ OLDER = (
     "`rebuild`; nothing is lost"
 )
 SCHEMA = Path(__file__).with_name("schema.sql").read_text()
-
-
-class OlderFormat(ValueError):
-    """The warehouse was written by an older program: its rows can be made anew from the log."""
 
 
 def microseconds() -> int:

@@ -91,7 +91,7 @@ def load(
 ) -> tuple[Model, LiveState]:
     """A checkpoint's model, and a live state at or before its watermark: the caller reads on from the log.
 
-    Raises NoCheckpoint, CorruptCheckpoint or NewerFormat.
+    Raises NoCheckpoint, CorruptCheckpoint or OtherFormat.
     """
     model = load_model(registry, checkpoint_id)
     state = state_of(registry, checkpoint_id, kinds, log_start)

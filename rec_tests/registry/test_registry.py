@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import NewerFormat, OlderFormat
 from rec_assets.registry import CorruptCheckpoint, NoCheckpoint, NotPromotable, Range, Skipped
 from rec_assets.registry import manifest as manifests
 from rec_tests.registry.conftest import ARRAYS
@@ -103,12 +103,17 @@ def test_a_directory_under_another_name_is_refused(registry, write):
     assert [row.state for row in registry.list()] == ["candidate", "unreadable"]
 
 
-def test_a_newer_format_is_refused(registry, write):
+@pytest.mark.parametrize(
+    ("version", "error", "said"), [(99, NewerFormat, "format 99"), (1, OlderFormat, "format 1.*learnt again")]
+)
+def test_another_format_is_refused_before_anything_else_is_read(registry, write, version, error, said):
     name = write(None, 0, 10)
-    newer = msgspec.structs.replace(registry.manifest(name), format_version=99)
-    manifests.write(registry.directory / name, manifests.sealed(newer))
-    with pytest.raises(NewerFormat, match="format 99"):
+    other = msgspec.to_builtins(registry.manifest(name)) | {"format_version": version}
+    other.pop("kind")  # nor is what it says expected to be as today
+    (registry.directory / name / manifests.NAME).write_bytes(msgspec.json.encode(other))
+    with pytest.raises(error, match=said):
         registry.load(name)
+    assert [row.state for row in registry.list()] == ["unreadable"]
 
 
 def test_only_a_child_of_the_promoted_is_promoted(registry, write):

@@ -5,13 +5,12 @@ from datetime import datetime
 import duckdb
 import pytest
 
-from rec_assets.durable import NewerFormat
+from rec_assets.durable import NewerFormat, OlderFormat
 from rec_assets.log.record import Draft
 from rec_assets.settings import DOMAINS, KINDS, Kind
 from rec_assets.tables import arrival, ledger, warehouse
 from rec_assets.tables import write as writing
 from rec_assets.tables.rebuild import rebuild
-from rec_assets.tables.warehouse import OlderFormat
 from rec_assets.tables.write import Counts
 from rec_tests.tables.conftest import RECEIVED_AT, event, rows
 
