@@ -205,7 +205,7 @@ def micro_batch(rng: np.random.Generator, users: int, events: int, items: int) -
     for user in range(users):
         keys = (items * rng.random(window + events) ** 3).astype(np.int32)
         times = np.cumsum(rng.integers(1, 1_000, window + events)).astype(np.float64)
-        parts.append(stretches.cut(user, keys, times, events, window, batches.TARGETS))
+        parts.append(stretches.cut(user, keys, times, np.zeros(len(keys), np.int16), events, window, batches.TARGETS))
     return stretches.join(parts, window)
 
 

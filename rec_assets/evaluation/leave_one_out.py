@@ -91,7 +91,9 @@ def held_out(stream: Stream) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
 
 def chosen(arrays: EventArrays, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EventArrays:
     """Some of the events; the catalogue rows come before the first."""
-    columns = {name: getattr(arrays, name)[which] for name in ("user", "item", "weight", "target", "time", "excluded")}
+    columns = {
+        name: getattr(arrays, name)[which] for name in ("user", "item", "weight", "target", "time", "tag", "excluded")
+    }
     return arrays._replace(**columns, descriptions=[row._replace(before=0) for row in arrays.descriptions])
 
 
@@ -115,7 +117,7 @@ def learn(
     told = chosen(validation, sample)
     best, best_model, waited, made = -1.0, model.copy(), 0, 0
     while made < most and waited < PATIENCE:
-        material = stretches.from_events(train.user, train.item, train.time, config.window, rng)
+        material = stretches.from_events(train.user, train.item, train.time, train.tag, config.window, rng)
         falling = np.linspace(*rates, most + 1)[made : made + 2]
         online.learn_stretches(model, material, (float(falling[0]), float(falling[1])), rng)
         made += 1
@@ -134,8 +136,9 @@ def encoder_ranks(model: Model, state: LiveState, events: EventArrays) -> npt.ND
     for start in range(0, len(events.user), AT_ONCE):
         piece = slice(start, start + AT_ONCE)
         users, items = events.user[piece], events.item[piece]
-        had, times = histories.last(state, users, state.config.history_size)
-        window = histories.Windows(had[:, -model.config.window :], times[:, -model.config.window :], events.time[piece])
+        had, times, tags = histories.last(state, users, state.config.history_size)
+        newest = slice(-model.config.window, None)
+        window = histories.Windows(had[:, newest], times[:, newest], tags[:, newest], events.time[piece])
         logits = model.logits(window, len(state.items))
         logits[:, state.counters.items.events[: len(state.items)] == 0] = -np.inf
         for row in range(len(users)) if not state.config.repeats else ():
@@ -153,7 +156,7 @@ def blend_ranks(model: Model, state: LiveState, events: EventArrays) -> npt.NDAr
         zip(events.user.tolist(), events.item.tolist(), events.time.tolist(), strict=True)
     ):
         query = query_of(state, user, time_)
-        window = histories.history_window(query.items, query.times, query.now, model.config.window)
+        window = histories.window(state, user, time_, model.config.window)
         candidates = propose(state, state.counters, query, exact(model.logits(window, len(state.items))[0]), may_list)
         at = np.flatnonzero(candidates.items[0] == item)
         target = np.array([at[0] if len(at) else -1], np.int32)

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rec_assets.events import Events, Items, Parsed, Rejected, Users
-from rec_assets.settings import Kind
+from rec_assets.settings import KINDS, Kind
 
-COLUMNS = ("user", "item", "ts", "event", "value")
+COLUMNS = ("user", "item", "ts", "event", "value")  # value may be missing
 
 
 class BadStream(ValueError):
@@ -23,9 +23,9 @@ class BadStream(ValueError):
 class Stream:
     """Rows of a stream in its own order, and what is known of its items beforehand."""
 
-    table: pa.Table  # user string, item string, ts float64, event string
+    table: pa.Table  # user string, item string, ts float64, event string, value float64, NaN for none
     content: Items
-    kinds: dict[str, Kind]  # each kind that occurs: a target of weight 1
+    kinds: dict[str, Kind]  # each kind that occurs: a target of weight 1, its value read as the usual vocabulary does
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -42,7 +42,7 @@ class Stream:
             user_id=rows["user"].to_pylist(),
             item_id=rows["item"].to_pylist(),
             event=rows["event"].to_pylist(),
-            value=np.full(n, np.nan),
+            value=rows["value"].to_numpy(),
             occurred_at=times,
             received_at=times,
             request_id=[None] * n,
@@ -60,9 +60,8 @@ def read(path: Path, kinds: Sequence[str] | None = None, items: Path | None = No
     if missing := [name for name in COLUMNS[:4] if name not in table.column_names]:
         raise BadStream(f"{path} lacks {', '.join(missing)}: it needs the columns {', '.join(COLUMNS)}")
     text = {name: table[name].cast(pa.string()) for name in ("user", "item", "event")}
-    table = pa.table(
-        {"user": text["user"], "item": text["item"], "ts": table["ts"].cast(pa.float64()), "event": text["event"]}
-    )
+    value = table["value"].cast(pa.float64()) if "value" in table.column_names else pa.nulls(len(table), pa.float64())
+    table = pa.table({**text, "ts": table["ts"].cast(pa.float64()), "value": pc.fill_null(value, np.nan)})
     if kinds is not None:
         table = table.filter(pc.is_in(table["event"], pa.array(list(kinds))))
     if not len(table):
@@ -70,7 +69,7 @@ def read(path: Path, kinds: Sequence[str] | None = None, items: Path | None = No
     for name in ("user", "ts", "event"):
         if table[name].null_count:
             raise BadStream(f"{path} has {table[name].null_count} rows without {name}")
-    found = {kind: Kind() for kind in sorted(pc.unique(table["event"]).to_pylist())}
+    found = {kind: Kind(value=KINDS.get(kind, Kind()).value) for kind in sorted(pc.unique(table["event"]).to_pylist())}
     return Stream(table.combine_chunks(), read_content(items) if items else Items.of([]), found)
 
 

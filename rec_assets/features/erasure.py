@@ -72,6 +72,8 @@ def _blank_ring_blocks(pool: Rings) -> None:
             pool.second[block] = 0.0
             for place in range(block + 1, block + (1 << bits)):
                 pool.first[place], pool.second[place] = 0, 0.0
+            if len(pool.tag) > 0:
+                pool.tag[block : block + (1 << bits)] = 0
             block = pool.first[block]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rec_assets.features import content, counters, erasure, rings, rows, turndown
+from rec_assets.features import content, counters, erasure, rings, rows, tags, turndown
 from rec_assets.features.content import Content
 from rec_assets.features.counters import SEEN_BITS, Counters
 from rec_assets.features.idmap import IdMap
@@ -44,6 +44,7 @@ class EventArrays(NamedTuple):
     weight: npt.NDArray[np.float32]  # [n] above 0 enters histories and counters, below 0 speaks against the item
     target: npt.NDArray[np.bool_]  # [n] has an item and is of a kind that is predicted and scored
     time: npt.NDArray[np.float64]  # [n] seconds, when it happened
+    tag: npt.NDArray[np.int16]  # [n] of tags.tags_of: its kind and value
     excluded: npt.NDArray[np.bool_]  # [n] taken into the state, but neither scored nor learnt from
     descriptions: Sequence[Description]
     end: int  # offset behind the batch
@@ -58,7 +59,7 @@ class LiveState:
     kinds: Mapping[str, Kind]
     users: IdMap
     items: IdMap
-    histories: Rings  # user -> (item, seconds)
+    histories: Rings  # user -> (item, seconds), tagged
     # user -> item: (position of the last time, times had; 0 down to -1 where it was passed over, turned down)
     seen: Rows
     counters: Counters
@@ -74,7 +75,8 @@ class LiveState:
 
 def init(config: TrainConfig, kinds: Mapping[str, Kind]) -> LiveState:
     """The state before the first record."""
-    return LiveState(config, kinds, IdMap(), IdMap(), rings.empty(), rows.empty(2), counters.empty(), content.empty())
+    histories = rings.empty(tagged=True)
+    return LiveState(config, kinds, IdMap(), IdMap(), histories, rows.empty(2), counters.empty(), content.empty())
 
 
 def fit(state: LiveState) -> None:
@@ -121,6 +123,7 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
         weight=weight,
         target=np.array([kind.target for kind in kinds], np.bool_) & (weight > 0) & (item >= 0),
         time=events.occurred_at / 1e6,
+        tag=tags.tags_of(events.event, events.value, state.kinds),
         excluded=excluded,
         descriptions=descriptions,
         end=end,
@@ -150,6 +153,7 @@ def _take(
     item: npt.NDArray[np.int32],
     weight: npt.NDArray[np.float32],
     time: npt.NDArray[np.float64],
+    tag: npt.NDArray[np.int16],
     start: int,
     end: int,
 ) -> int:
@@ -170,7 +174,7 @@ def _take(
         place = rows.place_of(seen, user[i], item[i], SEEN_BITS)
         seen.values[place, 0] = histories.count[user[i]]
         seen.values[place, 1] = max(seen.values[place, 1], 0) + 1
-        rings.append(histories, user[i], item[i], time[i], history_bits)
+        rings.append(histories, user[i], item[i], time[i], history_bits, tag[i])
     return end
 
 
@@ -200,6 +204,7 @@ def _take_events(state: LiveState, arrays: EventArrays, start: int, end: int) ->
             arrays.item,
             arrays.weight,
             arrays.time,
+            arrays.tag,
             start,
             end,
         )

@@ -45,7 +45,7 @@ def to_tensors(state: LiveState) -> Arrays:
         arrays.update(_named(part, getattr(state, part)))
     for name in arrays:
         pool, _, column = name.rpartition(".")
-        if column in ("keys", "values", "first", "second"):
+        if column in ("keys", "values", "first", "second", "tag"):
             arrays[name] = arrays[name][: int(arrays[f"{pool}.top"][0])]
     arrays["content.vectors"] = state.content.vectors[: len(state.items)]
     arrays["content.word_items"] = state.content.word_items

@@ -2,7 +2,8 @@
 
 B sequences, L positions, D dimensions, H heads, R item rows, T targets, K content dimensions; float32 unless said
 otherwise. An item's vector is its embedding plus its projected content, so that an item nobody has chosen yet has a
-place. A position sees its item, how long until the event to be predicted, and that event's hour and weekday.
+place. A position sees its item, the kind and value of the event, how long until the event to be predicted, and that
+one's hour and weekday.
 Attention is biased by distance in positions and by log2 bucket of the seconds from a key to the event to be
 predicted; as in HSTU a gate takes the feed-forward layer's place, but weights are a softmax, which learnt faster here
 than silu.
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rec_assets.features.tags import KINDS, VALUES
 from rec_assets.models.arrays import Array
 from rec_assets.models.products import einsum
 from rec_assets.models.softmax import softmax_loss
@@ -39,6 +41,8 @@ class Dense(NamedTuple):
     gap: jax.Array  # [TIME_BUCKETS, D]
     hour: jax.Array  # [24, D]
     weekday: jax.Array  # [7, D]
+    kind: jax.Array  # [KINDS, D]
+    value: jax.Array  # [VALUES, D]
     blocks: tuple[Block, ...]
     scale: jax.Array  # [D] of the last norm
 
@@ -54,6 +58,8 @@ class Sequences(NamedTuple):
     """Pieces of histories, oldest first, several to a line; a position predicts the event behind it."""
 
     items: Array  # [B, L] int32 rows, -1 on padding and where nothing came before
+    kind: Array  # [B, L] int32 code of the item's event's kind, 0 where it is not told
+    value: Array  # [B, L] int32 code of its value, 0 where there is none
     times: Array  # [B, L] int32 seconds of the item, since the piece's first event
     ahead: Array  # [B, L] int32 seconds of the event to be predicted
     hour: Array  # [B, L] int32 0-23 of the event to be predicted
@@ -82,6 +88,8 @@ def init(key: jax.Array, dim: int, blocks: int, heads: int, window: int, content
         gap=normal((TIME_BUCKETS, dim), 0.02),
         hour=normal((24, dim), 0.02),
         weekday=normal((7, dim), 0.02),
+        kind=jnp.zeros((KINDS, dim)),
+        value=jnp.zeros((VALUES, dim)),
         blocks=tuple(
             Block(
                 scale=jnp.ones(dim),
@@ -157,7 +165,8 @@ def encode(
     """User vectors [B, queries, D] at the last `queries` positions; the last layer computes nothing else."""
     keys = [None] * (len(dense.blocks) + 1) if key is None else list(jax.random.split(key, len(dense.blocks) + 1))
     there = (sequences.items >= 0)[..., None]
-    x = jnp.where(there, vectors[jnp.maximum(sequences.items, 0)] * (vectors.shape[1] ** 0.5), 0.0)
+    x = vectors[jnp.maximum(sequences.items, 0)] * (vectors.shape[1] ** 0.5)
+    x = jnp.where(there, x + dense.kind[sequences.kind] + dense.value[sequences.value], 0.0)
     gap = time_bucket(sequences.ahead - sequences.times)
     x = x + dense.gap[gap] + dense.hour[sequences.hour] + dense.weekday[sequences.weekday]
     x = dropped(x, dropout, keys[0])

@@ -31,6 +31,7 @@ class Query(NamedTuple):
 
     items: npt.NDArray[np.int32]  # [h] keys
     times: npt.NDArray[np.float64]  # [h] seconds
+    tags: npt.NDArray[np.int16]  # [h] kinds and values
     user: int
     now: float  # seconds
     exclude: npt.NDArray[np.int32]  # keys that must not be listed
@@ -193,7 +194,8 @@ def _ask(
 def query_of(state: LiveState, user: int, now: float, exclude: npt.NDArray[np.int32] = _NONE) -> Query:
     """What a user's next list is made from; a key below 0 has no history."""
     items, times = rings.read(state.histories, user, 1 << state.history_bits)
-    return Query(items, times, user, now, exclude, not state.config.repeats)
+    tags = rings.read_tags(state.histories, user, 1 << state.history_bits)
+    return Query(items, times, tags, user, now, exclude, not state.config.repeats)
 
 
 def propose(
@@ -209,6 +211,7 @@ def propose(
     query = Query(
         _plain(query.items, np.int32),
         _plain(query.times, np.float64),
+        _plain(query.tags, np.int16),
         int(query.user),
         float(query.now),
         _plain(query.exclude, np.int32),

@@ -10,7 +10,7 @@ import msgspec
 from rec_assets import durable
 from rec_assets.durable import NewerFormat, OlderFormat
 
-FORMAT_VERSION = 2  # of all that a checkpoint holds, its arrays included
+FORMAT_VERSION = 3  # of all that a checkpoint holds, its arrays included
 NAME = "manifest.json"
 OLDER = (
     "{path} has format {found}, this program reads {own}: use the version that wrote it, or have everything learnt "

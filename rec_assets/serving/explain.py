@@ -63,7 +63,8 @@ def _history(served: Served, query: Query, item: int, score: float) -> list[Hist
     """The newest items of the history, each left out in turn."""
     found = []
     for left_out in range(max(0, len(query.items) - HISTORY_TRIED), len(query.items)):
-        without = query._replace(items=np.delete(query.items, left_out), times=np.delete(query.times, left_out))
+        kept = np.delete(np.arange(len(query.items)), left_out)
+        without = query._replace(items=query.items[kept], times=query.times[kept], tags=query.tags[kept])
         [candidates] = making.candidates(served, [without])
         columns = np.flatnonzero(candidates.items[0] == item)
         if not len(columns):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rec_assets.features import histories
 from rec_assets.features.histories import Windows
 from rec_assets.features.state import LiveState
+from rec_assets.features.tags import UNTOLD
 from rec_assets.ranking import FEATURES, Candidates, Query, propose
 from rec_assets.ranking.expected import NOTHING, Expected
 from rec_assets.ranking.propose import query_of
@@ -121,7 +122,7 @@ def candidates(
     expected: Iterator[Expected] = itertools.repeat(NOTHING)
     if model is not None:
         length = model.config.window
-        windows = [histories.history_window(each.items, each.times, each.now, length) for each in queries]
+        windows = [histories.history_window(each.items, each.times, each.tags, each.now, length) for each in queries]
         together = Windows(*(np.concatenate(parts) for parts in zip(*windows, strict=True)))
         expected = model.expected(together, len(state.items))
     allowed: Sequence[npt.NDArray[np.bool_] | None] = may_list or [None] * len(queries)
@@ -145,7 +146,7 @@ def query_for(state: LiveState, who: Who, now: float, bar_had: bool) -> Query:
     items = _keys(state, who.history_item_ids or [])
     times = now - HISTORY_SPACING * np.arange(len(items), 0, -1, dtype=np.float64)
     # What a session tells that it had is no news to it.
-    return Query(items, times, -1, now, _NONE, bar_had)
+    return Query(items, times, np.full(len(items), UNTOLD, np.int16), -1, now, _NONE, bar_had)
 
 
 def _keys(state: LiveState, ids: Sequence[str]) -> npt.NDArray[np.int32]:

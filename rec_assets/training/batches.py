@@ -27,6 +27,7 @@ def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
         weight=arrays.weight[start:end],
         target=arrays.target[start:end],
         time=arrays.time[start:end],
+        tag=arrays.tag[start:end],
         excluded=arrays.excluded[start:end],
         descriptions=[row._replace(before=row.before - start) for row in inside],
         forgotten=[each._replace(before=each.before - start) for each in forgotten],
@@ -43,7 +44,7 @@ def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stret
     excluded = np.split(arrays.excluded[counted][np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
     if not len(users):
         return stretches.empty(window)
-    items, times = histories.last(state, users, window + 1 + int(counts.max()))
+    items, times, tags = histories.last(state, users, window + 1 + int(counts.max()))
     kept = (items >= 0).sum(axis=1)
     parts, size = [], min(TARGETS, window)
     for row, count in enumerate(counts):
@@ -51,7 +52,7 @@ def fresh_stretches(state: LiveState, arrays: EventArrays, window: int) -> Stret
         own = items.shape[1] - min(int(kept[row]), window + 1 + fresh)
         for behind, targets in runs(excluded[row][len(excluded[row]) - fresh :]):
             past = items.shape[1] - behind
-            known = items[row, own:past], times[row, own:past]
+            known = items[row, own:past], times[row, own:past], tags[row, own:past]
             parts.append(stretches.cut(int(users[row]), *known, targets, window, size))
     return stretches.join(parts, window)
 

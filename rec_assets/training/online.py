@@ -201,7 +201,7 @@ def warm(model: Model, size: int) -> None:
     window = model.config.window
     nothing = np.full((1, window), -1, np.int32)
     no_time = np.zeros((1, window))
-    lines = Lines(nothing, no_time, nothing, no_time, nothing >= 0, nothing)
+    lines = Lines(nothing, no_time, np.zeros_like(nothing, np.int16), nothing, no_time, nothing >= 0, nothing)
     rows = encoder.Rows(np.zeros((size, model.config.embedding_dim), np.float32), np.zeros(size, np.float32))
     correction = np.zeros(size, np.float32)
     content = model.content_of(np.full(size, -1, np.int32))

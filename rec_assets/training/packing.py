@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_assets.features.kernels import kernel
+from rec_assets.features.tags import VALUES
 from rec_assets.models import encoder
 from rec_assets.training.stretches import Stretches
 
@@ -20,6 +21,7 @@ class Lines(NamedTuple):
 
     items: npt.NDArray[np.int32]  # [n, L] keys of what came before, -1 where nothing did
     times: npt.NDArray[np.float64]  # [n, L] seconds
+    tags: npt.NDArray[np.int16]  # [n, L] kinds and values of what came before
     following: npt.NDArray[np.int32]  # [n, L] keys of what came next
     ahead: npt.NDArray[np.float64]  # [n, L] seconds of what came next
     predicted: npt.NDArray[np.bool_]  # [n, L] what came next is a target
@@ -93,6 +95,7 @@ def pack(stretches: Stretches) -> Lines:
     return Lines(
         items=laid(stretches.items[source, column], -1),
         times=laid(stretches.times[source, column], 0.0),
+        tags=laid(stretches.tags[source, column], 0),
         following=laid(following, -1),
         ahead=laid(stretches.times[source, column + 1], 0.0),
         predicted=laid(predicted, False),
@@ -103,10 +106,13 @@ def pack(stretches: Stretches) -> Lines:
 def sequences(
     items: npt.NDArray[np.int32],
     times: npt.NDArray[np.float64],
+    tags: npt.NDArray[np.int16],
     ahead: npt.NDArray[np.float64],
     piece: npt.NDArray[np.int32],
 ) -> encoder.Sequences:
-    """The encoder's input [B, L] from rows, their seconds, those of the events to be predicted, and pieces."""
+    """The encoder's input [B, L] from rows, their seconds and tags, the seconds of the events to be predicted, and
+    pieces.
+    """
     times = np.where(items >= 0, times, ahead)
     origin = np.where(piece >= 0, times, np.inf).min(axis=1, keepdims=True)  # of the line: only differences count
     origin = np.where(np.isfinite(origin), origin, 0.0)
@@ -118,16 +124,20 @@ def sequences(
     seconds = ahead.astype(np.int64)
     hour = (seconds // HOUR % 24).astype(np.int32)
     weekday = ((seconds // DAY + 3) % 7).astype(np.int32)  # 1970 began on a Thursday
-    return encoder.Sequences(items, elapsed(times), elapsed(ahead), hour, weekday, piece)
+    kind, value = np.divmod(tags.astype(np.int32), VALUES)
+    return encoder.Sequences(items, kind, value, elapsed(times), elapsed(ahead), hour, weekday, piece)
 
 
 def windows(
-    items: npt.NDArray[np.int32], times: npt.NDArray[np.float64], now: npt.NDArray[np.float64]
+    items: npt.NDArray[np.int32],
+    times: npt.NDArray[np.float64],
+    tags: npt.NDArray[np.int16],
+    now: npt.NDArray[np.float64],
 ) -> encoder.Sequences:
     """The encoder's input from histories [B, L], newest last, and the seconds [B] of the event to be predicted."""
     piece = np.where(items >= 0, 0, -1).astype(np.int32)
     piece[:, -1] = 0
-    return sequences(items, times, np.concatenate([times[:, 1:], now[:, None]], axis=1), piece)
+    return sequences(items, times, tags, np.concatenate([times[:, 1:], now[:, None]], axis=1), piece)
 
 
 def step_batches(
@@ -156,7 +166,10 @@ def step_batch(lines: Lines, items: npt.NDArray[np.int32], following: npt.NDArra
     def padded(x: npt.NDArray, fill: float) -> npt.NDArray:
         return np.pad(x, more, constant_values=fill)
 
-    inputs = sequences(padded(items, -1), padded(lines.times, 0.0), padded(lines.ahead, 0.0), padded(lines.piece, -1))
+    inputs = sequences(
+        padded(items, -1), padded(lines.times, 0.0), padded(lines.tags, 0), padded(lines.ahead, 0.0),
+        padded(lines.piece, -1),
+    )  # fmt: skip
     positions = np.flatnonzero(lines.predicted & (following >= 0)).astype(np.int32)
     size = FEW_TARGETS if len(positions) <= FEW_TARGETS else STEP_POSITIONS
     targets = np.zeros((2, max(size, len(positions))), np.int32)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rec_assets.features.content import DIM as CONTENT_DIM
 from rec_assets.features.content import Content
-from rec_assets.features.histories import Windows
+from rec_assets.features.histories import Windows, blank
 from rec_assets.models import encoder, ranker
 from rec_assets.ranking import CONTEXT, FEATURES, Candidates
 from rec_assets.ranking.expected import Expected
@@ -67,7 +67,9 @@ class Scorer:
             keys = pad(windows.items[start:end], size, -1)
             places = np.where(keys >= 0, np.arange(keys.size, dtype=np.int32).reshape(keys.shape), np.int32(-1))
             gathered = (vectors if n_items else np.zeros((1, found.shape[1]), np.float32))[np.maximum(keys.ravel(), 0)]
-            inputs = packing.windows(places, pad(windows.times[start:end], size), pad(windows.now[start:end], size))
+            inputs = packing.windows(
+                places, *(pad(part[start:end], size) for part in (windows.times, windows.tags, windows.now))
+            )
             found[start:end] = np.asarray(encoder.users(self.dense, gathered, inputs))[: end - start]
         return found
 
@@ -107,8 +109,7 @@ class Scorer:
         """Compile, or load from the cache, whatever answering so many at once needs; shapes are all that counts."""
         length = self.config.window
         for size in (each for each in ROWS if each <= together):
-            windows = Windows(np.full((size, length), -1, np.int32), np.zeros((size, length)), np.zeros(size))
-            self.users(windows, 0)
+            self.users(blank(size, length), 0)
             ranker.score(
                 self.ranker,
                 self.scaling,

@@ -12,6 +12,7 @@ class Stretches(NamedTuple):
 
     items: npt.NDArray[np.int32]  # [n, W + 1] keys, -1 on padding
     times: npt.NDArray[np.float64]  # [n, W + 1] seconds
+    tags: npt.NDArray[np.int16]  # [n, W + 1] kinds and values
     first: npt.NDArray[
         np.int32
     ]  # [n] the first column, from 1, that is to be predicted; what is before it is known only
@@ -19,7 +20,8 @@ class Stretches(NamedTuple):
 
     def take(self, index: npt.NDArray[np.int64]) -> "Stretches":
         """Those of an index."""
-        return Stretches(self.items[index], self.times[index], self.first[index], self.user[index])
+        taken = {name: column[index] for name, column in self._asdict().items()}
+        return Stretches(**taken)
 
     def chosen(self) -> npt.NDArray[np.int32]:
         """The keys of all that is to be predicted, one for each event."""
@@ -33,24 +35,20 @@ class Stretches(NamedTuple):
 def empty(window: int) -> Stretches:
     """No stretches."""
     nobody = np.empty(0, np.int32)
-    return Stretches(np.empty((0, window + 1), np.int32), np.empty((0, window + 1)), nobody, nobody)
+    shape = (0, window + 1)
+    return Stretches(np.empty(shape, np.int32), np.empty(shape), np.empty(shape, np.int16), nobody, nobody)
 
 
 def join(parts: list[Stretches], window: int) -> Stretches:
     """All of them, in order."""
-    parts = [empty(window), *parts]
-    return Stretches(
-        np.concatenate([part.items for part in parts]),
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.first for part in parts]),
-        np.concatenate([part.user for part in parts]),
-    )
+    return Stretches(*(np.concatenate(columns) for columns in zip(empty(window), *parts, strict=True)))
 
 
 def cut(
     user: int,
     items: npt.NDArray[np.int32],
     times: npt.NDArray[np.float64],
+    tags: npt.NDArray[np.int16],
     fresh: int,
     window: int,
     size: int,
@@ -68,6 +66,7 @@ def cut(
     stretches = Stretches(
         np.full((len(ends), window + 1), -1, np.int32),
         np.zeros((len(ends), window + 1)),
+        np.zeros((len(ends), window + 1), np.int16),
         np.zeros(len(ends), np.int32),
         np.full(len(ends), user, np.int32),
     )
@@ -75,6 +74,7 @@ def cut(
         known = min(high, window + 1)
         stretches.items[row, -known:] = items[high - known : high]
         stretches.times[row, -known:] = times[high - known : high]
+        stretches.tags[row, -known:] = tags[high - known : high]
         stretches.first[row] = max(window + 1 - (high - low), 1)
     return stretches
 
@@ -83,6 +83,7 @@ def from_events(
     users: npt.NDArray[np.int32],
     items: npt.NDArray[np.int32],
     times: npt.NDArray[np.float64],
+    tags: npt.NDArray[np.int16],
     window: int,
     rng: np.random.Generator,
 ) -> Stretches:
@@ -93,6 +94,7 @@ def from_events(
     for low, high in itertools.pairwise(bounds.tolist()):
         chosen = order[low:high]
         offset = int(rng.integers(window)) if len(chosen) > window else 0
-        parts.append(cut(int(users[chosen[0]]), items[chosen], times[chosen], len(chosen), window, window, offset))
+        told = items[chosen], times[chosen], tags[chosen]
+        parts.append(cut(int(users[chosen[0]]), *told, len(chosen), window, window, offset))
     together = join(parts, window)
     return together.take(rng.permutation(len(together.first)))

@@ -56,12 +56,13 @@ def learn_first_part(model: Model, first: EventArrays, rng: np.random.Generator,
     """The encoder's passes, at a falling rate."""
     config = model.config
     counted = (first.item >= 0) & (first.weight > 0) & ~first.excluded
-    users, items, times = first.user[counted], first.item[counted], first.time[counted]
+    users, items = first.user[counted], first.item[counted]
+    times, tags = first.time[counted], first.tag[counted]
     model.store.admit(items, float(times.max(initial=0.0)))
     rates = np.linspace(config.encoder_rate, config.encoder_rate * LAST_RATE, config.warmup_passes + 1)
     for number in range(config.warmup_passes):
         progress("encoder", 0.5 * number / config.warmup_passes)
-        material = stretches.from_events(users, items, times, config.window, rng)
+        material = stretches.from_events(users, items, times, tags, config.window, rng)
         online.learn_stretches(model, material, (float(rates[number]), float(rates[number + 1])), rng)
         if number == config.warmup_passes - 1:
             model.replay.add_stretches(material, rng)

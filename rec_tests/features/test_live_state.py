@@ -79,12 +79,13 @@ def python_windows(state, arrays, index, length):
     seen, rows = {}, []
     for user in range(len(state.users)):
         items, times = features.state.rings.read(state.histories, user, length)
-        seen[user] = list(zip(items.tolist(), times.tolist(), strict=True))
+        told = features.state.rings.read_tags(state.histories, user, length)
+        seen[user] = list(zip(items.tolist(), times.tolist(), told.tolist(), strict=True))
     for i in range(len(arrays.user)):
         if i in index:
             rows.append(seen[int(arrays.user[i])][-length:])
         if arrays.item[i] >= 0 and arrays.weight[i] > 0:
-            seen[int(arrays.user[i])].append((int(arrays.item[i]), float(arrays.time[i])))
+            seen[int(arrays.user[i])].append((int(arrays.item[i]), float(arrays.time[i]), int(arrays.tag[i])))
     return rows
 
 
@@ -98,18 +99,20 @@ def test_windows_hold_what_came_before_in_the_state_and_in_the_batch(records, le
     for row, expected in enumerate(python_windows(state, arrays, set(index.tolist()), length)):
         padding = length - len(expected)
         assert (windows.items[row, :padding] == -1).all()
-        assert windows.items[row, padding:].tolist() == [item for item, _ in expected]
-        assert windows.times[row, padding:].tolist() == [seconds for _, seconds in expected]
+        assert not windows.tags[row, :padding].any()
+        columns = (column[row, padding:].tolist() for column in (windows.items, windows.times, windows.tags))
+        assert list(zip(*columns, strict=True)) == expected
     np.testing.assert_array_equal(windows.now, arrays.time[index])
 
 
 def test_windows_for_serving_and_for_training_agree(records):
     state = state_of(records)
-    items, times = histories.last(state, np.arange(len(state.users)), 7)
+    items, times, told = histories.last(state, np.arange(len(state.users)), 7)
     for user in range(len(state.users)):
         window = histories.window(state, user, 5.0, 7)
         np.testing.assert_array_equal(window.items[0], items[user])
         np.testing.assert_array_equal(window.times[0], times[user])
+        np.testing.assert_array_equal(window.tags[0], told[user])
     nobody = histories.window(state, -1, 5.0, 7)
     assert (nobody.items == -1).all()
     assert nobody.now.tolist() == [5.0]

@@ -28,15 +28,16 @@ def parts():
 def history(length, width, seed=0):
     rng = np.random.default_rng(seed)
     items, times = np.full((1, width), -1, np.int32), np.zeros((1, width))
+    tags = np.where(np.arange(width) < width - length, 0, rng.integers(0, 4_096, width)).astype(np.int16)[None]
     items[0, width - length :] = rng.integers(0, ROWS, length)
     times[0, width - length :] = 1e9 + np.cumsum(rng.integers(1, 100_000, length))
-    return items, times, np.array([1e9 + 1e6])
+    return items, times, tags, np.array([1e9 + 1e6])
 
 
-def logits(parts, items, times, now):
+def logits(parts, items, times, tags, now):
     dense, rows, content = parts
     return np.asarray(
-        encoder.users(dense, vectors := encoder.item_vectors(dense, rows, content), windows(items, times, now))
+        encoder.users(dense, vectors := encoder.item_vectors(dense, rows, content), windows(items, times, tags, now))
         @ vectors.T
         + rows.bias
     )
@@ -45,8 +46,8 @@ def logits(parts, items, times, now):
 @pytest.mark.parametrize("length", [0, 1, 4])
 def test_padding_on_the_left_changes_nothing(parts, length):
     wide = logits(parts, *history(length, WINDOW))
-    narrow_items, narrow_times, now = history(length, WINDOW)
-    narrow = logits(parts, narrow_items[:, -5:], narrow_times[:, -5:], now)
+    *told, now = history(length, WINDOW)
+    narrow = logits(parts, *(column[:, -5:] for column in told), now)
     assert wide == pytest.approx(narrow, abs=1e-5)
 
 
@@ -63,10 +64,11 @@ def test_the_last_position_alone_is_what_all_positions_give(parts):
 def test_nothing_later_is_seen(parts):
     dense, rows, content = parts
     vectors = encoder.item_vectors(dense, rows, content)
-    items, times, now = history(8, WINDOW)
-    before = encoder.encode(dense, vectors, windows(items, times, now), WINDOW)
+    items, times, tags, now = history(8, WINDOW)
+    before = encoder.encode(dense, vectors, windows(items, times, tags, now), WINDOW)
     items[0, 5:] = (items[0, 5:] + 1) % ROWS
-    after = encoder.encode(dense, vectors, windows(items, times, now), WINDOW)
+    tags[0, 5:] += 1
+    after = encoder.encode(dense, vectors, windows(items, times, tags, now), WINDOW)
     assert np.asarray(after[:, :5]) == pytest.approx(np.asarray(before[:, :5]), abs=1e-6)
     assert np.abs(np.asarray(after[:, 5:]) - np.asarray(before[:, 5:])).max() > 1e-3
 
@@ -86,7 +88,8 @@ def test_time_buckets():
 
 def batch_of(items, weight):
     width = items.shape[1]
-    inputs = windows(items[:, :-1], np.tile(np.arange(width - 1.0), (len(items), 1)), np.full(len(items), width - 1.0))
+    times = np.tile(np.arange(width - 1.0), (len(items), 1))
+    inputs = windows(items[:, :-1], times, np.zeros(times.shape, np.int16), np.full(len(items), width - 1.0))
     return encoder.Batch(inputs, np.arange(items[:, 1:].size, dtype=np.int32), items[:, 1:].reshape(-1), weight)
 
 
@@ -167,5 +170,5 @@ def test_an_order_is_learnt(parts):
         params, moments, value = step(params, moments)
     assert float(value) < 0.1
     items, times = np.array([[3, 4, 5, 6]], np.int32), np.array([[0.0, 1, 2, 3]])
-    found = logits((*params, content), items, times, np.array([4.0]))
+    found = logits((*params, content), items, times, np.zeros((1, 4), np.int16), np.array([4.0]))
     assert int(found.argmax()) == 7

@@ -60,7 +60,8 @@ def test_the_encoder_gives_the_same_logits_on_a_gpu():
     except RuntimeError as error:
         pytest.skip(f"JAX finds no GPU here: {error}")
     config = TrainConfig(embedding_dim=16, blocks=1, heads=2, window=8)
-    window = Windows(np.array([[-1, -1, 3, 1, 4, 1, 5, 9]], np.int32), np.arange(8.0)[None], np.full(1, 9.0))
+    items, times, tags = np.array([[-1, -1, 3, 1, 4, 1, 5, 9]], np.int32), np.arange(8.0)[None], np.full((1, 8), 65)
+    window = Windows(items, times, tags.astype(np.int16), np.full(1, 9.0))
     with jax.default_device(jax.devices("cpu")[0]):
         on_cpu = np.asarray(Model(config).logits(window, 10))
     with jax.default_device(gpu):

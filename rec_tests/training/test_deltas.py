@@ -122,7 +122,9 @@ def test_what_serves_follows_by_what_changed(tmp_path):
     wanted = checkpoint.load_scorer(made.registry, made.names[4])
     for found, one in zip([*followed.rows, *held.rows], [*wanted.rows, *before], strict=True):
         np.testing.assert_array_equal(found, one)  # `held` too: lists that are being made go on with it
-    windows = Windows(np.full((1, SMALL.window), 3, np.int32), np.full((1, SMALL.window), 1e9), np.full(1, 1e9 + 60))
+    window = (1, SMALL.window)
+    told = np.full(window, 3, np.int32), np.full(window, 1e9), np.full(window, 65, np.int16)
+    windows = Windows(*told, np.full(1, 1e9 + 60))
     assert (followed.logits(windows, ROWS) == wanted.logits(windows, ROWS)).all()
     (made.registry.directory / made.names[3] / "items.rows.safetensors").unlink()
     with pytest.raises(ValueError, match=made.names[3]):

@@ -6,7 +6,7 @@ import pytest
 from chain_stream import SMALL, chain, parsed
 
 from rec_assets.features import state as live
-from rec_assets.features.histories import Windows
+from rec_assets.features.histories import Windows, blank
 from rec_assets.training import batches, online, stretches
 from rec_assets.training.compiling import Compiled
 from rec_assets.training.model import Model
@@ -16,11 +16,12 @@ def material(rows, state, model, seed=0):
     arrays = live.to_arrays(state, parsed(rows), len(rows))
     model.store.admit(arrays.item)
     rng = np.random.default_rng(seed)
-    return stretches.from_events(arrays.user, arrays.item, arrays.time, model.config.window, rng)
+    return stretches.from_events(arrays.user, arrays.item, arrays.time, arrays.tag, model.config.window, rng)
 
 
 def after(items, length):
-    window = Windows(np.full((1, length), -1, np.int32), np.zeros((1, length)), np.array([1e9 + 60 * (len(items) + 1)]))
+    window = blank(1, length)
+    window.now[0] = 1e9 + 60 * (len(items) + 1)
     window.items[0, -len(items) :] = items
     window.times[0, -len(items) :] = 1e9 + 60 * np.arange(len(items))
     return window

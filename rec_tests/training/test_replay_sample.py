@@ -13,7 +13,7 @@ def stretches(items, users=None, days=0.0):
     rows = np.repeat(np.asarray(items, np.int32)[:, None], 9, axis=1)
     users = np.arange(n) if users is None else users
     times = np.broadcast_to(np.asarray(days, float)[..., None] * DAY, (n, 9)).copy()
-    return Stretches(rows, times, np.full(n, 8, np.int32), np.asarray(users, np.int32))
+    return Stretches(rows, times, np.zeros((n, 9), np.int16), np.full(n, 8, np.int32), np.asarray(users, np.int32))
 
 
 def nothing(half_life=0.0):
