@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rec_assets.events import Events, Items, Parsed, Rejected, Users
+from rec_assets.features.content import is_vector
 from rec_assets.settings import KINDS, Kind
 
 COLUMNS = ("user", "item", "ts", "event", "value")  # value may be missing
@@ -74,7 +77,9 @@ def read(path: Path, kinds: Sequence[str] | None = None, items: Path | None = No
 
 
 def read_content(path: Path) -> Items:
-    """Title and categories (a list, or text parted by |) of items; the first row of an item counts."""
+    """Title, categories (a list, or text parted by |) and, of all other columns, numbers and vectors of items; the
+    first row of an item counts.
+    """
     table = pq.read_table(path)
     if "item" not in table.column_names:
         raise BadStream(f"{path} lacks the column item")
@@ -82,8 +87,15 @@ def read_content(path: Path) -> Items:
     titles = table["title"].cast(pa.string()).to_pylist() if "title" in table.column_names else [None] * len(ids)
     genres = table["genres"].to_pylist() if "genres" in table.column_names else [None] * len(ids)
     rows: dict[str, tuple[int, str, str | None, list[str], str]] = {}
-    for item, title, genre in zip(ids, titles, genres, strict=True):
+    others = table.drop_columns([name for name in ("item", "title", "genres") if name in table.column_names])
+    for item, title, genre, other in zip(ids, titles, genres, others.to_pylist(), strict=True):
         categories = genre.split("|") if isinstance(genre, str) else list(genre or [])
         if item is not None:
-            rows.setdefault(item, (-1, item, title, [c for c in categories if c], "{}"))
+            rows.setdefault(item, (-1, item, title, [c for c in categories if c], _numbers(other)))
     return Items.of(list(rows.values()))
+
+
+def _numbers(row: dict[str, Any]) -> str:
+    """The numbers and vectors of a row as JSON."""
+    kept = {name: value for name, value in row.items() if isinstance(value, int | float) or is_vector(value)}
+    return msgspec.json.encode(kept).decode()

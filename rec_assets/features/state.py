@@ -27,6 +27,7 @@ class Description(NamedTuple):
     item: int
     title: str | None
     categories: Sequence[str]
+    attributes: str  # JSON
 
 
 class Forgotten(NamedTuple):
@@ -103,7 +104,7 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
             done += 1
             if not is_erasure:
                 key = state.items.assign(items.item_id[row])
-                descriptions.append(Description(i, key, items.title[row], items.categories[row]))
+                descriptions.append(Description(i, key, items.title[row], items.categories[row], items.attributes[row]))
             elif (key := _erase(state, erasures, row)) >= 0:
                 forgotten.append(Forgotten(i, key))
                 excluded[:i] |= user[:i] == key  # nothing is learnt from who is forgotten before the batch ends
@@ -218,7 +219,7 @@ def describe(state: LiveState, arrays: EventArrays, done: int, event: int) -> in
     """Take in a batch's catalogue rows from number `done` on that come before an event; returns how many are done."""
     while done < len(arrays.descriptions) and arrays.descriptions[done].before <= event:
         row = arrays.descriptions[done]
-        content.describe(state.content, row.item, row.title, row.categories)
+        content.describe(state.content, row.item, row.title, row.categories, row.attributes)
         done += 1
     return done
 

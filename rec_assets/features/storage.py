@@ -18,6 +18,8 @@ from rec_assets.features.rows import Rows
 from rec_assets.features.state import LiveState, init
 from rec_assets.settings import Kind, TrainConfig
 
+USUAL = "content.usual."  # and the name of an attribute
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -50,6 +52,7 @@ def to_tensors(state: LiveState) -> Arrays:
     arrays["content.vectors"] = state.content.vectors[: len(state.items)]
     arrays["content.word_items"] = state.content.word_items
     arrays["content.items"] = np.array([state.content.items])
+    arrays |= {USUAL + name: usual for name, usual in state.content.usual.items()}
     arrays["clock"] = np.array([state.clock])
     arrays["offset"] = np.array([state.offset])
     return arrays
@@ -67,6 +70,7 @@ def from_tensors(
         _filled("content.vectors", state.content.vectors, arrays),
         arrays["content.word_items"],
         int(arrays["content.items"][0]),
+        {name.removeprefix(USUAL): usual for name, usual in arrays.items() if name.startswith(USUAL)},
     )
     state.clock, state.offset = float(arrays["clock"][0]), int(arrays["offset"][0])
     return state

@@ -29,7 +29,7 @@ def value_codes(values: npt.NDArray[np.float64], ratings: npt.NDArray[np.bool_])
     """
     told = np.isfinite(values)
     values = np.maximum(np.where(told, values, 0.0), 0.0)
-    halves = 1 + np.rint(2 * values).astype(np.int64)
+    halves = 1 + np.rint(2 * np.minimum(values, MOST_RATING)).astype(np.int64)
     magnitudes = np.minimum(_RATINGS + np.rint(2 * np.log2(1 + values)).astype(np.int64), VALUES - 1)
     return np.where(told, np.where(ratings & (values <= MOST_RATING), halves, magnitudes), UNTOLD)
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rec_assets.events import Items
 from rec_assets.features.blocks import extended
+from rec_assets.features.content import is_vector
 from rec_assets.features.idmap import IdMap
 from rec_assets.serving.attributes import Attributes, seconds_of
 
@@ -106,7 +107,7 @@ class Catalogue:
         return [Found(self._ids.ids[key], _entry.decode(self._entries[key])) for key in best]
 
     def _put(self, key: int, title: str | None, categories: list[str], attributes: dict[str, Any]) -> None:
-        vectors = {name: value for name, value in attributes.items() if _is_vector(value)}
+        vectors = {name: value for name, value in attributes.items() if is_vector(value)}
         shown = {name: value for name, value in attributes.items() if name not in vectors}
         self._entries[key] = _encode(Entry(title, categories, msgspec.Raw(_encode(shown))))
         self._vectors.pop(key, None)
@@ -126,7 +127,3 @@ def _names(attributes: dict[str, Any]) -> list[str]:
     """Short texts among the attributes that name something: no address, no date."""
     texts = (value for value in attributes.values() if isinstance(value, str) and len(value) <= LONGEST_NAME)
     return [text for text in texts if "/" not in text and seconds_of(text) is None]
-
-
-def _is_vector(value: object) -> bool:
-    return isinstance(value, list) and len(value) > 1 and all(isinstance(number, int | float) for number in value)
