@@ -29,7 +29,7 @@ from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.metrics import gains, paired_ratio
 from rec_assets.ranking.sources import ENCODER
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, examples, prequential, warmup
+from rec_assets.training import cycle, examples, heads, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 
@@ -123,12 +123,13 @@ def main() -> None:
     for number, start in enumerate(range(turn, back, STEP)):
         end = min(start + STEP, back)
         arrays = live.to_arrays(state, stream.parsed(start, end), end)
+        observed = {each: heads.observe(model, state, arrays) for each, (model, _) in arms.items()}
         places, candidates, found = score(arms, state, arrays, arguments.tested)
         rng = np.random.default_rng((config.seed, start))
         for each, (model, times) in arms.items():
             turned[each].append(found[each])
             choices = examples.thin(candidates[each], arrays.user[places], arrays.time[places], rng)
-            cycle.learn(model, state, arrays, choices, times if number < FAST else 1.0)
+            cycle.learn(model, state, arrays, choices, observed[each], times if number < FAST else 1.0)
     arrays = live.to_arrays(state, stream.parsed(back, len(stream)), len(stream))
     kept, alone = score_last({"before": Arm(before, 1.0)} | arms, state, arrays, arguments.back)
     base = f"replay {config.replay_share:g}"

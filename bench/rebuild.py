@@ -11,7 +11,7 @@ from rich.console import Console
 from rec_assets.features import state as live
 from rec_assets.metrics import gains, paired_ratio
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, prequential, warmup
+from rec_assets.training import cycle, heads, prequential, warmup
 from rec_assets.training.popularity import is_first
 
 STEP = 400  # events that are learnt online at once
@@ -36,8 +36,9 @@ def main() -> None:
         until = min(start + STEP, middle)
         arrays = live.to_arrays(state, stream.parsed(start, until), until)
         index = np.flatnonzero(is_first(state, arrays))[: config.tested_events]
+        observed = heads.observe(online, state, arrays)
         tested = prequential.run(online, None, state, arrays, index, ("online",))
-        cycle.learn(online, state, arrays, tested.choices["online"])
+        cycle.learn(online, state, arrays, tested.choices["online"], observed)
     fresh = live.init(config, stream.kinds)  # the same keys: they follow from the order of the log
     rebuilt = warmup.run(fresh, live.to_arrays(fresh, stream.parsed(0, middle), middle))
     rebuilt.content = state.content

@@ -116,7 +116,7 @@ def lost(served: Served, users: list[int]) -> tuple[float, float]:
     vectors, bias = model.items(len(state.items))
     for user in users:
         query = query_of(state, user, state.clock)
-        window = histories.history_window(query.items, query.times, query.now, model.config.window)
+        window = histories.history_window(query.items, query.times, query.tags, query.now, model.config.window)
         full = exact((model.users(window, len(state.items)) @ vectors.T + bias)[0])
         near = propose(state, state.counters, query, next(model.expected(window, len(state.items))))
         whole = propose(state, state.counters, query, full)

@@ -25,7 +25,7 @@ from rec_assets.features import state as live
 from rec_assets.features.counters import Counters
 from rec_assets.metrics import gains
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, examples, prequential, warmup
+from rec_assets.training import cycle, examples, heads, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 from rec_assets.training.store import EmbeddingStore
@@ -94,13 +94,15 @@ def run(
         scored = np.zeros(len(arrays.user), bool)
         scored[index] = True
         _, asked, counters = zip(*variants.values(), strict=True)
+        observed = heads.observe(model, state, arrays)
         walked = dict(zip(variants, ranking.walk(state, arrays, scored, asked, counters), strict=True))
         for name, candidates in walked.items():
             ranks, _ = prequential.ranked(candidates, variants[name][0].rank(candidates))
             found.setdefault(name, []).append(gains(np.where(unknown, np.inf, ranks), 20))
         own = walked[f"weights {STEP}"]
         rng = np.random.default_rng((config.seed, start))
-        cycle.learn(model, state, arrays, examples.thin(own, arrays.user[index], arrays.time[index], rng))
+        choices = examples.thin(own, arrays.user[index], arrays.time[index], rng)
+        cycle.learn(model, state, arrays, choices, observed)
         if (start - first) // STEP % 50 == 49:
             console.print(f"{start - first + STEP:,} events in {time.monotonic() - began:.0f} s", style="dim")
     return {name: np.concatenate(parts) for name, parts in found.items()}

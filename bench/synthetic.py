@@ -53,9 +53,17 @@ def stream(size: Size, seed: int = 0) -> EventArrays:
     gaps = np.where(rng.random(n) < 0.8, rng.exponential(120, n), rng.exponential(4e5, n))
     times = np.cumsum(gaps.reshape(size.users, -1), axis=1) + rng.random(size.users)[:, None] * 3e7
     order = np.argsort(times.ravel(), kind="stable")
-    ones = np.ones(n, np.float32)
+    ones, untold = np.ones(n, np.float32), (np.full(n, np.nan), np.zeros(n, np.int16))
     return EventArrays(
-        user[order], item[order], ones, np.ones(n, bool), START + times.ravel()[order], np.zeros(n, bool), (), n
+        user[order],
+        item[order],
+        ones,
+        np.ones(n, bool),
+        START + times.ravel()[order],
+        *untold,
+        np.zeros(n, bool),
+        (),
+        n,
     )
 
 

@@ -19,7 +19,7 @@ from rec_assets.evaluation.stream import Stream
 from rec_assets.features import state as live
 from rec_assets.features.state import LiveState
 from rec_assets.settings import TrainConfig
-from rec_assets.training import cycle, prequential, warmup
+from rec_assets.training import cycle, heads, prequential, warmup
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 
@@ -66,10 +66,13 @@ def update(model: Model, state: LiveState, stream: Stream, start: int, end: int)
     """Test and learn a micro-batch, in place; the seconds of learning, the live state's part included."""
     arrays = live.to_arrays(state, stream.parsed(start, end), end)
     index = np.flatnonzero(is_first(state, arrays))[:: max(1, (end - start) // model.config.tested_events)]
+    began = time.perf_counter()
+    observed = heads.observe(model, state, arrays)
+    watched = time.perf_counter() - began
     tested = prequential.run(model, None, state, arrays, index, ())
     began = time.perf_counter()
-    cycle.learn(model, state, arrays, tested.choices["online"])
-    return tested.seconds["online"] + time.perf_counter() - began
+    cycle.learn(model, state, arrays, tested.choices["online"], observed)
+    return tested.seconds["online"] + watched + time.perf_counter() - began
 
 
 def report(

@@ -186,3 +186,42 @@ def paired_ratios(
         }
         for name in names
     }
+
+
+def binary(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """What chances [n] of a yes are worth where the truth [n] is known: a yes is told from one half on; precision and
+    recall are of the yes, nan where none is told or true. `log_loss_of_share` is that of always telling their share.
+    `ece` is the expected calibration error of `calibration` (Guo et al. 2017).
+    """
+    if not len(labels):
+        return {"n": 0.0}
+    told = chances >= 0.5
+    hits, share = float((told & labels).sum()), float(labels.mean())
+    bins = calibration(chances, labels)
+    return {
+        "n": float(len(labels)),
+        "share": share,
+        "accuracy": float((told == labels).mean()),
+        "precision": hits / float(told.sum()) if told.any() else float("nan"),
+        "recall": hits / float(labels.sum()) if labels.any() else float("nan"),
+        "f1": 2 * hits / float(told.sum() + labels.sum()) if told.any() or labels.any() else float("nan"),
+        "auc": auc(chances, labels),
+        "log_loss": log_loss(chances, labels),
+        "log_loss_of_share": log_loss(np.full(len(labels), share), labels),
+        "ece": sum(row["n"] * abs(row["chance"] - row["share"]) for row in bins) / len(labels),
+    }
+
+
+def calibration(chances: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Per tenth of the chances that has events: how many, their mean chance, and the share that was so."""
+    tenth = np.minimum((chances * 10).astype(np.int64), 9)
+    return [
+        {"n": float(inside.sum()), "chance": float(chances[inside].mean()), "share": float(labels[inside].mean())}
+        for inside in (tenth == number for number in range(10))
+        if inside.any()
+    ]
+
+
+def rmse(expected: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]) -> float:
+    """Root of the mean squared error; nan without numbers."""
+    return float(np.sqrt(np.mean((expected - numbers) ** 2))) if len(numbers) else float("nan")

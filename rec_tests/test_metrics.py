@@ -36,6 +36,32 @@ def test_log_loss():
     assert value == pytest.approx(-(math.log(0.9) + math.log(0.8)) / 2)
 
 
+def test_a_yes_against_direct_computation():
+    chances = np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])
+    labels = np.array([True, True, False, True, False, False])
+    found = metrics.binary(chances, labels)
+    assert (found["n"], found["share"], found["accuracy"]) == (6, 0.5, pytest.approx(4 / 6))
+    assert found["precision"] == found["recall"] == found["f1"] == pytest.approx(2 / 3)
+    assert found["log_loss_of_share"] == pytest.approx(math.log(2))
+    assert found["ece"] == pytest.approx((0.1 + 0.2 + 0.7 + 0.7 + 0.2 + 0.1) / 6)
+    assert metrics.binary(chances[:0], labels[:0]) == {"n": 0}
+    assert math.isnan(metrics.binary(np.full(2, 0.1), np.ones(2, bool))["precision"])
+
+
+def test_what_is_calibrated_has_no_error():
+    rng = np.random.default_rng(3)
+    chances = rng.random(20_000)
+    labels = rng.random(20_000) < chances
+    assert metrics.binary(chances, labels)["ece"] < 0.02
+    assert metrics.binary(chances**3, labels)["ece"] > 0.1
+    assert sum(row["n"] for row in metrics.calibration(chances, labels)) == 20_000
+
+
+def test_rmse():
+    assert metrics.rmse(np.array([1.0, 3.0]), np.array([2.0, 5.0])) == pytest.approx(2.5**0.5)
+    assert math.isnan(metrics.rmse(np.empty(0), np.empty(0)))
+
+
 def test_paired_ratio_of_equal_systems_is_one():
     hits = (np.random.default_rng(2).random(400) < 0.3).astype(float)
     assert metrics.paired_ratio(hits, hits, seed=0) == (1.0, 1.0, 1.0)

@@ -92,7 +92,8 @@ def held_out(stream: Stream) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
 def chosen(arrays: EventArrays, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> EventArrays:
     """Some of the events; the catalogue rows come before the first."""
     columns = {
-        name: getattr(arrays, name)[which] for name in ("user", "item", "weight", "target", "time", "tag", "excluded")
+        name: getattr(arrays, name)[which]
+        for name in ("user", "item", "weight", "target", "time", "value", "tag", "excluded")
     }
     return arrays._replace(**columns, descriptions=[row._replace(before=0) for row in arrays.descriptions])
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from rec_assets import drawing
 from rec_assets.drawing import COLOURS
+from rec_assets.evaluation import labels
 
 LINES = ("online", "frozen_weights", "frozen")
 OTHERS = "#6c757d"
@@ -19,15 +20,18 @@ def png(report: dict[str, Any]) -> bytes:
     """One row of plots of a prequential report, as `report.build` gives it."""
     systems = {system["system"]: system for system in report["systems"]}
     shown = [name for name in (*LINES, report["best_baseline"]) if name in systems] or list(systems)[:1]
-    titles = (
+    titles = [
         f"{FIGURE} per micro-batch, a mean over {SMOOTHED}",
         f"{FIGURE} by what is new",
         f"{FIGURE} of every system",
-    )
+        *(["chances of labels"] if report["labels"] else []),
+    ]
     figure, axes = drawing.figure(titles, width=6.0, height=4.2)
     _batches(axes[0], systems, shown)
     _groups(axes[1], systems, shown)
     _alone(axes[2], systems)
+    if report["labels"]:
+        labels.draw(axes[3], report["labels"])
     return drawing.png(figure, axes)
 
 

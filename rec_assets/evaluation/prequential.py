@@ -21,7 +21,8 @@ from rec_assets.features.state import EventArrays, LiveState
 from rec_assets.metrics import Exposure
 from rec_assets.ranking import SOURCES
 from rec_assets.settings import TrainConfig
-from rec_assets.training import checkpoint, cycle, prequential, warmup
+from rec_assets.training import checkpoint, cycle, heads, prequential, warmup
+from rec_assets.training.heads import Observed, Told
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
 from rec_assets.training.prequential import Reference
@@ -72,6 +73,8 @@ class Outcome:
     ranks: dict[str, list[npt.NDArray[np.float64]]] = field(default_factory=dict)
     user_events: list[npt.NDArray[np.int64]] = field(default_factory=list)  # of the user before each scored event
     item_events: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    observed: list[Observed] = field(default_factory=list)  # with labels, of each batch
+    told: list[Told] = field(default_factory=list)  # by the learnt heads, of what was observed
     exposures: dict[str, Exposure] = field(default_factory=dict)
     known: int = 0  # items known at the last batch
     costs: dict[str, Cost] = field(default_factory=dict)
@@ -185,6 +188,12 @@ def batch(
         live.take_all(state, arrays)
         return
     line = {LINEAR: learnt.line.score} if learnt.line is not None else {}
+    began = time.perf_counter()
+    observed = heads.observe(learnt.model, state, arrays) if learnt.model is not None else None
+    if learnt.model is not None and observed is not None:
+        outcome.observed.append(observed)
+        outcome.told.append(heads.tell(learnt.model, observed.inputs))
+    spent = time.perf_counter() - began
     tested = prequential.run(
         learnt.model, learnt.reference, state, arrays, index, asked, sources=bool(sources), scorers=line
     )
@@ -193,10 +202,10 @@ def batch(
     for name in sources:
         place = ALONE.index(name)
         outcome.note(name, tested.source_ranks[:, place], tested.source_shown[:, place], counts, None)
-    if learnt.model is not None:
+    if learnt.model is not None and observed is not None:
         began = time.perf_counter()
-        cycle.learn(learnt.model, state, arrays, tested.choices["online"])
-        spent = time.perf_counter() - began
+        cycle.learn(learnt.model, state, arrays, tested.choices["online"], observed)
+        spent += time.perf_counter() - began
         for name in {"online", LINEAR, ENCODER} & set(options.systems):
             outcome.costs[name].update_seconds += spent
     if learnt.line is not None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rec_assets import metrics
-from rec_assets.evaluation import leave_one_out
+from rec_assets.evaluation import labels, leave_one_out
 from rec_assets.evaluation.baselines import BASELINES
 from rec_assets.evaluation.prequential import Options, Outcome
 from rec_assets.evaluation.stream import Stream
@@ -31,6 +31,7 @@ def build(
     return head("prequential", stream, config, options, arguments) | {
         "best_baseline": best,
         "peak_memory_bytes": outcome.peak_bytes,
+        "labels": labels.figures(outcome.observed, outcome.told, stream.kinds),
         "systems": [
             system(outcome, name, own, groups) | {"ratio_to": compared.get(name, {})} for name, own in ranks.items()
         ],

@@ -45,6 +45,7 @@ class EventArrays(NamedTuple):
     weight: npt.NDArray[np.float32]  # [n] above 0 enters histories and counters, below 0 speaks against the item
     target: npt.NDArray[np.bool_]  # [n] has an item and is of a kind that is predicted and scored
     time: npt.NDArray[np.float64]  # [n] seconds, when it happened
+    value: npt.NDArray[np.float64]  # [n] NaN for none
     tag: npt.NDArray[np.int16]  # [n] of tags.tags_of: its kind and value
     excluded: npt.NDArray[np.bool_]  # [n] taken into the state, but neither scored nor learnt from
     descriptions: Sequence[Description]
@@ -124,6 +125,7 @@ def to_arrays(state: LiveState, parsed: "Parsed", end: int) -> EventArrays:
         weight=weight,
         target=np.array([kind.target for kind in kinds], np.bool_) & (weight > 0) & (item >= 0),
         time=events.occurred_at / 1e6,
+        value=events.value,
         tag=tags.tags_of(events.event, events.value, state.kinds),
         excluded=excluded,
         descriptions=descriptions,

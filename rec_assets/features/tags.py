@@ -34,6 +34,13 @@ def value_codes(values: npt.NDArray[np.float64], ratings: npt.NDArray[np.bool_])
     return np.where(told, np.where(ratings & (values <= MOST_RATING), halves, magnitudes), UNTOLD)
 
 
+def values_of(codes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """The values that codes [...] of `value_codes` stand for; 0 for none."""
+    table = np.concatenate([[0.0], np.arange(_RATINGS - 1) / 2, 2.0 ** (np.arange(VALUES - _RATINGS) / 2) - 1])
+    found: npt.NDArray[np.float64] = table[codes]
+    return found
+
+
 def tags_of(events: Sequence[str], values: npt.NDArray[np.float64], kinds: Mapping[str, Kind]) -> npt.NDArray[np.int16]:
     """The tags [n] of events by the names of their kinds and their values, NaN for none."""
     codes = {name: (kind_code(name), kind.value == "rating") for name, kind in kinds.items()}

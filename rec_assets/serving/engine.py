@@ -29,6 +29,7 @@ from rec_assets.serving.messages import Control
 from rec_assets.serving.rules import RulesFile
 from rec_assets.settings import Settings, TrainConfig
 from rec_assets.training import checkpoint as checkpoints
+from rec_assets.training import heads
 from rec_assets.training.scorer import Scorer
 
 FEW_ROWS = 1_000  # records read at once while somebody waits
@@ -60,7 +61,9 @@ class Engine:
     def _compile(self, config: TrainConfig) -> None:
         """Compile what a model needs. Its shapes are all that counts, and the catalogue's size is none of them."""
         if config != self._compiled:
-            Scorer(config).warm(TOGETHER)
+            scorer = Scorer(config)
+            scorer.warm(TOGETHER)
+            heads.warm_telling(scorer)
             self._compiled = config
 
     def close(self) -> None:

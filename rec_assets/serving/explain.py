@@ -3,8 +3,12 @@
 Taking parts away and asking the same model again explains any model, and never tells of a part that does not count.
 """
 
+from typing import Any
+
 import numpy as np
 
+from rec_assets.features import histories
+from rec_assets.features.tags import kind_code
 from rec_assets.ranking import FEATURES, SOURCES, Candidates
 from rec_assets.ranking.propose import Query
 from rec_assets.serving import making
@@ -12,6 +16,7 @@ from rec_assets.serving.engine import Engine
 from rec_assets.serving.loading import Served
 from rec_assets.serving.making import query_for
 from rec_assets.serving.messages import Explain, Explained, HistoryShare, SourceShare
+from rec_assets.training import heads
 
 FEATURES_TOLD = 8
 HISTORY_TOLD = 5
@@ -40,6 +45,7 @@ def explain(engine: Engine, wish: Explain) -> Explained:
         source=SOURCES[candidates.source[0, column]],
         features=_features(served, candidates, column, score),
         history=_history(served, query, item, score),
+        **_told(served, query, item),
     )
 
 
@@ -57,6 +63,18 @@ def _features(served: Served, candidates: Candidates, column: int, score: float)
     effects = score - making.scores(served, alone)[:, column]
     order = np.argsort(-np.abs(effects), kind="stable")[:FEATURES_TOLD]
     return [SourceShare(FEATURES[i], float(values[i]), float(effects[i])) for i in order if effects[i] != 0]
+
+
+def _told(served: Served, query: Query, item: int) -> dict[str, Any]:
+    """What the heads say of an event with the item."""
+    model, state = served.model, served.state
+    if model is None:
+        return {}
+    asked = heads.vocabulary(state.kinds)
+    window = histories.history_window(query.items, query.times, query.tags, query.now, model.config.window)
+    told = heads.tell(model, heads.inputs(model, asked, window, np.array([item], np.int32), len(state.items)))
+    kinds = {name: float(told.kinds[0, kind_code(name)]) for name in state.kinds if asked.weight[kind_code(name)] > 0}
+    return {"kinds": kinds, "rating": float(told.rating[0]) if model.ratings.usual[0] else None}
 
 
 def _history(served: Served, query: Query, item: int, score: float) -> list[HistoryShare]:

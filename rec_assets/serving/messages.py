@@ -182,6 +182,8 @@ class Explained(msgspec.Struct):
     source: str | None
     features: list[SourceShare]  # those that count most, first
     history: list[HistoryShare]
+    kinds: dict[str, float] = {}  # the chance of each kind, were the next event with this item; {} with one kind only
+    rating: float | None = None  # and the rating expected; null where nothing is rated
 
 
 class Stored(msgspec.Struct):

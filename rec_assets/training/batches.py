@@ -27,6 +27,7 @@ def between(arrays: EventArrays, start: int, end: int) -> EventArrays:
         weight=arrays.weight[start:end],
         target=arrays.target[start:end],
         time=arrays.time[start:end],
+        value=arrays.value[start:end],
         tag=arrays.tag[start:end],
         excluded=arrays.excluded[start:end],
         descriptions=[row._replace(before=row.before - start) for row in inside],

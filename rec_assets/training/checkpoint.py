@@ -20,9 +20,13 @@ from rec_assets.training.store import EmbeddingStore
 from rec_assets.training.table import ROWS, ItemRows
 
 STATE = "state"  # the folder that holds the live state
-ENCODER, ITEMS, RANKER, REPLAY = "encoder", "items", "ranker", "replay"
-TREES = {ENCODER: ("dense", "dense_moments"), RANKER: ("ranker", "scaling", "ranker_moments")}  # attributes of Model
-ASKED = {ENCODER: ("dense",), RANKER: ("ranker", "scaling")}  # those of Scorer
+ENCODER, ITEMS, RANKER, HEADS, REPLAY = "encoder", "items", "ranker", "heads", "replay"
+TREES = {  # attributes of Model
+    ENCODER: ("dense", "dense_moments"),
+    RANKER: ("ranker", "scaling", "ranker_moments"),
+    HEADS: ("heads", "heads_moments", "ratings"),
+}
+ASKED = {ENCODER: ("dense",), RANKER: ("ranker", "scaling"), HEADS: ("heads", "ratings")}  # those of Scorer
 
 
 def save(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rec_assets.training import gate, online
+from rec_assets.training import gate, heads, online
 from rec_assets.training.model import Model
 
 
@@ -20,6 +20,7 @@ class Compiled:
     def now(self, model: Model) -> None:
         """Compile, or load from the cache, what the next micro-batch needs."""
         model.warm()
+        heads.warm(model)
         gate.losses(model, gate.replayed(model, 1, np.random.default_rng(0)))
         self._compile(model, online.row_sizes(len(model.store))[:1])
 

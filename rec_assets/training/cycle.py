@@ -3,8 +3,9 @@
 import numpy as np
 
 from rec_assets.features.state import EventArrays, LiveState
-from rec_assets.training import batches, examples, online
+from rec_assets.training import batches, examples, heads, online
 from rec_assets.training.examples import Choices
+from rec_assets.training.heads import Observed
 from rec_assets.training.model import Model
 
 
@@ -13,10 +14,11 @@ def learn(
     state: LiveState,
     arrays: EventArrays,
     choices: Choices,
+    observed: Observed,
     times: float = 1.0,
 ) -> dict[str, float]:
     """Learn a batch that the state has taken in, at `times` the update rates; `choices`, what its tested
-    events chose from, are the ranker's examples, mixed with replayed ones.
+    events chose from, are the ranker's examples, mixed with replayed ones; `observed`, the heads'.
     """
     config = model.config
     rng = np.random.default_rng((config.seed, model.row_steps, model.events))
@@ -29,5 +31,6 @@ def learn(
     losses["ranker"] = online.learn_examples(model, mixed, rate, rng)
     model.replay.add_stretches(fresh, rng)
     model.replay.add_examples(chosen, rng)
+    losses["heads"] = heads.learn(model, observed, state.kinds, rng)
     model.events += batches.events_learnt(arrays)
     return losses

@@ -128,7 +128,7 @@ def judge(parent: Losses, candidate: Losses, is_finite: bool, items: npt.NDArray
 
 def is_finite(model: Model) -> bool:
     """Whether every weight is a finite number; of the item rows, those that are not the parent's."""
-    leaves, store = jax.tree.leaves((model.dense, model.ranker)), model.store
+    leaves, store = jax.tree.leaves((model.dense, model.ranker, model.heads)), model.store
     touched = np.flatnonzero(store.touched)
     rows = (store.embedding["value"][touched], store.bias["value"][touched])
     return all(bool(np.isfinite(np.asarray(x)).all()) for x in (*leaves, *rows))

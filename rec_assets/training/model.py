@@ -28,6 +28,7 @@ class Model(Scorer):
         self.store = EmbeddingStore(config.embedding_dim, config.seed, limits_of(config))
         self.row_steps = 0  # encoder steps so far
         self.ranker_moments: optax.OptState = optimizer().init(self.ranker)
+        self.heads_moments: optax.OptState = optimizer().init(self.heads)
         none = stretches.empty(config.window), examples.empty(len(FEATURES), len(CONTEXT))
         self.replay = Replay(*none, half_life=config.replay_half_life_days * DAY)
         self.events = 0  # learnt from

@@ -1,4 +1,4 @@
-"""What is asked of all that is learnt: encoder, item table and ranker, without what only learning needs."""
+"""What is asked of all that is learnt: encoder, item table, ranker and heads, without what only learning needs."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 from rec_assets.features.content import DIM as CONTENT_DIM
 from rec_assets.features.content import Content
 from rec_assets.features.histories import Windows, blank
-from rec_assets.models import encoder, ranker
+from rec_assets.models import encoder, heads, ranker
 from rec_assets.ranking import CONTEXT, FEATURES, Candidates
 from rec_assets.ranking.expected import Expected
 from rec_assets.settings import TrainConfig
-from rec_assets.training import packing
+from rec_assets.training import packing, ratings
 from rec_assets.training.table import Floats, ItemRows, Table
 
 ROWS = (1, 4, 16, 64)  # windows or lists that are asked for at once: padded to these, more are cut into pieces
@@ -34,6 +34,8 @@ class Scorer:
         self.scaling = ranker.Scaling(
             jnp.zeros(len(FEATURES)), jnp.ones(len(FEATURES)), jnp.zeros(len(CONTEXT)), jnp.ones(len(CONTEXT))
         )
+        self.heads = heads.init(jax.random.fold_in(encoder_key, 1), config.embedding_dim)
+        self.ratings = ratings.none()
         self.content: Content | None = None  # of the live state that goes with it
         self.rows = ItemRows(
             np.zeros(0, np.int32), np.zeros((0, config.embedding_dim), np.float32), np.zeros(0, np.float32)

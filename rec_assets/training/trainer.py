@@ -17,7 +17,7 @@ from rec_assets.log import Log
 from rec_assets.models.compile import use_cache
 from rec_assets.registry import NoCheckpoint, Registry
 from rec_assets.settings import Settings
-from rec_assets.training import checkpoint, cycle, gate, mix, prequential, warmup
+from rec_assets.training import checkpoint, cycle, gate, heads, mix, prequential, warmup
 from rec_assets.training.compiling import Compiled
 from rec_assets.training.gate import Gate
 from rec_assets.training.mix import Usual
@@ -200,18 +200,21 @@ class Trainer:
     ) -> tuple[Metrics, Verdict, Gate, dict[str, float]]:
         began = time.perf_counter()
         index = prequential.tested_index(self.state, arrays, events.event_id, model.config.tested_events)
+        observed = heads.observe(model, self.state, arrays)
         tested = prequential.run(model, self.reference, self.state, arrays, index, known_good=self.known_good)
         self.forget([user for _, user in arrays.forgotten])
         scored = time.perf_counter()
         verdict, system = self._look_back(tested)
         assert self.model is not None
-        model = self.model  # the known-good one, after a drop
+        if self.model is not model:  # the known-good one, after a drop: its heads were not asked
+            model, observed = self.model, observed.take(np.zeros(0, np.int64))
+            heads.count(model, self.state, arrays)
         material = gate.replayed(
             model, model.config.gate_events, np.random.default_rng((model.config.seed, model.row_steps))
         )
         before = gate.losses(model, material)
         gated = time.perf_counter()
-        cycle.learn(model, self.state, arrays, tested.choices[system], times)
+        cycle.learn(model, self.state, arrays, tested.choices[system], observed, times)
         learnt = time.perf_counter()
         after = gate.losses(model, material)
         seen = mix.seen(events.event, tested.fit)

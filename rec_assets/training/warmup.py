@@ -11,7 +11,7 @@ import numpy as np
 from rec_assets import ranking
 from rec_assets.features import histories
 from rec_assets.features.state import EventArrays, LiveState, take_all
-from rec_assets.training import batches, examples, online, stretches
+from rec_assets.training import batches, examples, heads, online, stretches
 from rec_assets.training.examples import Choices
 from rec_assets.training.model import Model
 from rec_assets.training.popularity import is_first
@@ -37,17 +37,20 @@ def run(
     middle = int(len(arrays.user) * FIRST_PART)
     first = batches.between(arrays, 0, middle)
     take_all(state, first)
+    heads.count(model, state, first)
     learn_first_part(model, first, rng, progress)
     bounds = np.linspace(middle, len(arrays.user), CHUNKS + 1).astype(int)
-    choices = []
+    choices, observed = [], []
     for number in range(CHUNKS):
         progress("encoder, a chunk after the other", 0.5 + 0.3 * number / CHUNKS)
         chunk = batches.between(arrays, int(bounds[number]), int(bounds[number + 1]))
+        observed.append(heads.observe(model, state, chunk, EXAMPLES // CHUNKS))
         choices.append(choose(model, state, chunk, EXAMPLES // CHUNKS, rng))
         fresh = batches.fresh_stretches(state, chunk, model.config.window)
         batches.learn_encoder(model, fresh, model.config.update_passes, rng)
         model.replay.add_stretches(fresh, rng)
     learn_ranker(model, choices, rng, progress)
+    heads.learn(model, heads.join(observed), state.kinds, rng, heads.FIRST_PASSES, heads.FIRST_RATE)
     model.events = batches.events_learnt(arrays)
     return model
 

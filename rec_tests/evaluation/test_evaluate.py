@@ -101,6 +101,26 @@ def test_all_systems_end_to_end(small):
     assert [system["hit@20"] for system in again["systems"]] == [system["hit@20"] for system in report["systems"]]
 
 
+def test_labels_are_told_before_they_are_learnt(small):
+    events = rows(800)
+    for position, event in enumerate(events):
+        if position % 3 == 0:
+            event |= {"event": "rating", "value": 5.0 if event["item"] < 15 else 2.0}
+    pq.write_table(pa.Table.from_pylist(events), small / "events.parquet")
+    report, _ = run(small, "--batches", "4", "--systems", "online", "--repeats")
+    labels = report["labels"]
+    assert labels.keys() == {"click", "rating", "liked", "rating_value"}
+    rated = sum(position % 3 == 0 for position in range(400, 800))
+    assert labels["rating_value"]["n"] == labels["liked"]["n"] == rated
+    assert labels["rating_value"]["rmse"] < labels["rating_value"]["rmse_of_mean"]
+    for name in ("click", "rating", "liked"):
+        assert 0 <= labels[name]["ece"] <= 1
+        assert sum(row["n"] for row in labels[name]["bins"]) == labels[name]["n"]
+    assert labels["liked"]["auc"] > 0.8
+    assert labels["liked"].keys() >= {"accuracy", "precision", "recall", "f1", "log_loss"}
+    assert (small / "report.png").stat().st_size > 10_000
+
+
 def test_leave_one_out_finds_the_next_item(small):
     report, ranks = run(small, "--protocol", "leave-one-out", "--repeats", "--passes", "4")
     systems = {system["system"]: system for system in report["systems"]}

@@ -86,10 +86,11 @@ def test_time_buckets():
     ]
 
 
-def batch_of(items, weight):
+def batch_of(items, weight, told=None):
     width = items.shape[1]
     times = np.tile(np.arange(width - 1.0), (len(items), 1))
-    inputs = windows(items[:, :-1], times, np.zeros(times.shape, np.int16), np.full(len(items), width - 1.0))
+    tags = np.zeros(times.shape, np.int16) if told is None else told
+    inputs = windows(items[:, :-1], times, tags, np.full(len(items), width - 1.0))
     return encoder.Batch(inputs, np.arange(items[:, 1:].size, dtype=np.int32), items[:, 1:].reshape(-1), weight)
 
 
@@ -151,9 +152,33 @@ def test_padding_changes_neither_loss_nor_gradient(parts):
 
 def test_an_order_is_learnt(parts):
     """Item i is followed by i + 1: after a few hundred steps that is what it says."""
-    dense, rows, content = parts
     start = np.random.default_rng(4).integers(0, ROWS, (16, 1))
     batch = batch_of(((start + np.arange(WINDOW + 1)) % ROWS).astype(np.int32), np.ones(16 * WINDOW, np.float32))
+    value, params = learnt(parts, batch)
+    assert value < 0.1
+    items, times = np.array([[3, 4, 5, 6]], np.int32), np.array([[0.0, 1, 2, 3]])
+    found = logits((*params, parts[2]), items, times, np.zeros((1, 4), np.int16), np.array([4.0]))
+    assert int(found.argmax()) == 7
+
+
+def test_what_follows_depends_on_kind_and_value(parts):
+    """Behind an event of one kind comes the next item, behind one of the other kind with a great value the third."""
+    rng = np.random.default_rng(5)
+    told = rng.choice([64, 128, 128 + 9], (16, WINDOW)).astype(np.int16)
+    steps = np.where(told == 128 + 9, 3, 1)
+    start = rng.integers(0, ROWS, (16, 1))
+    items = ((start + np.cumsum(np.pad(steps, ((0, 0), (1, 0))), axis=1)) % ROWS).astype(np.int32)
+    value, params = learnt(parts, batch_of(items, np.ones(16 * WINDOW, np.float32), told))
+    assert value < 0.3
+    items, times = np.array([[3, 4, 5, 6]], np.int32), np.array([[0.0, 1, 2, 3]])
+    for last, follows in ((64, 7), (128, 7), (128 + 9, 9)):
+        tags = np.array([[64, 64, 64, last]], np.int16)
+        assert int(logits((*params, parts[2]), items, times, tags, np.array([4.0])).argmax()) == follows
+
+
+def learnt(parts, batch):
+    """The loss after some steps on a batch, and the parameters."""
+    dense, rows, content = parts
     descent = optax.adam(1e-2)
 
     @jax.jit
@@ -168,7 +193,4 @@ def test_an_order_is_learnt(parts):
     moments = descent.init(params)
     for _ in range(150):
         params, moments, value = step(params, moments)
-    assert float(value) < 0.1
-    items, times = np.array([[3, 4, 5, 6]], np.int32), np.array([[0.0, 1, 2, 3]])
-    found = logits((*params, content), items, times, np.zeros((1, 4), np.int16), np.array([4.0]))
-    assert int(found.argmax()) == 7
+    return float(value), params

@@ -46,6 +46,7 @@ def state():
         weight=np.ones(n, np.float32),
         target=np.ones(n, np.bool_),
         time=1e6 + np.arange(n) * 60.0,
+        value=np.full(n, np.nan),
         tag=np.zeros(n, np.int16),
         excluded=np.zeros(n, np.bool_),
         descriptions=(),

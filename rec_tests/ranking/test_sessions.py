@@ -27,6 +27,7 @@ def state_of(rows, users, items):
         weight=np.ones(len(rows), np.float32),
         target=np.ones(len(rows), np.bool_),
         time=hours * HOUR,
+        value=np.full(len(rows), np.nan),
         tag=np.zeros(len(rows), np.int16),
         excluded=np.zeros(len(rows), np.bool_),
         descriptions=(),

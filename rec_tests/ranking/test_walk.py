@@ -32,6 +32,7 @@ def state_and_stream(repeats, n=N, seed=0):
         weight=np.ones(n, np.float32),
         target=np.ones(n, np.bool_),
         time=1e6 + np.cumsum(rng.choice([1.0, 600.0, 5_000.0], n)),
+        value=np.full(n, np.nan),
         tag=np.zeros(n, np.int16),
         excluded=np.zeros(n, np.bool_),
         descriptions=(),
@@ -42,7 +43,10 @@ def state_and_stream(repeats, n=N, seed=0):
 
 def part(arrays, start, end):
     return arrays._replace(
-        **{name: getattr(arrays, name)[start:end] for name in ("user", "item", "weight", "target", "time", "tag")}
+        **{
+            name: getattr(arrays, name)[start:end]
+            for name in ("user", "item", "weight", "target", "time", "value", "tag")
+        }
     )
 
 

@@ -161,6 +161,7 @@ def test_why_an_item_is_recommended(api):
     assert why["place"] is not None and why["source"]
     effects = [abs(feature["effect"]) for feature in why["features"]]
     assert effects and effects == sorted(effects, reverse=True)
+    assert (why["kinds"], why["rating"]) == ({}, None)  # nothing is learnt yet
     absent = api.post("/explain", json={"user_id": "u5", "item_id": "no such item"}).json()
     assert (absent["place"], absent["features"]) == (None, [])
 
