@@ -1,8 +1,8 @@
 """The service under load: `rec serve` with two workers, the load generator on the same machine.
 
 Lists of 20 over a made-up shop (bench/synthetic.py), for users with 50 events each, a filter on every fourth request;
-hello is the mounted route GET /hello of the same service. CPU a request is that of the workers. A swap is a move of
-the promoted pointer, forth to a child and back to its parent, which every worker loads, warms and takes up.
+hello is the mounted route GET /hello of the same service. CPU a request is that of the workers. Checkpoints are
+promoted one after the other, each with a thousand changed rows; every worker loads, warms and takes them up.
 The peer (bench/peer_service.py) and the service beside it have learnt from the same MovieLens events.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import environment
 import hosting
 import load
+import numpy as np
 import peer_service
 import synthetic
 from bars import Bar, at_least, at_most, write
@@ -29,8 +30,9 @@ from rec_assets.registry import Registry
 from rec_assets.settings import Settings
 from rec_assets.training import checkpoint
 
-PARTS = ("load", "swaps", "windows", "million", "peer")
+PARTS = ("load", "swaps", "million", "peer")
 WORKERS, K, USERS, EVENTS = 2, 20, 5_000, 50
+CHANGED_ROWS = 1_000  # of each checkpoint that is promoted
 HELLO = [load.get("/hello")]
 
 
@@ -40,10 +42,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--many-items", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
-    parser.add_argument("--swaps", type=int, default=30)
-    parser.add_argument("--swap-seconds", type=float, default=300.0, help="of the load that the swaps come into")
-    parser.add_argument("--windows", type=int, default=10, help="with and without swaps in turn")
+    parser.add_argument("--windows", type=int, default=10, help="of load, without swaps and with them in turn")
     parser.add_argument("--window-seconds", type=float, default=30.0)
+    parser.add_argument("--swaps", type=int, default=6, help="promotions in each window that has them")
     wanted = parser.parse_args()
     bars: list[Bar] = []
     figures: dict[str, Any] = {}
@@ -53,18 +54,15 @@ def main() -> None:
         figures[name] = found
         bars.extend(met)
 
-    if {"load", "swaps", "windows"} & {*wanted.parts}:
+    if {"load", "swaps"} & {*wanted.parts}:
         with shop(wanted.items) as settings, hosting.service(settings, WORKERS) as port:
             load.run(port, wishes(), 16, min(wanted.seconds, 5))
             if "load" in wanted.parts:
                 note("load", *usual(port, wanted.seconds))
-            if {"swaps", "windows"} & {*wanted.parts}:
-                registry = Registry(settings.checkpoints_dir)
-                swaps = Swaps(registry, successor(settings, registry), wanted.swap_seconds / wanted.swaps)
             if "swaps" in wanted.parts:
-                note("swaps", *swapping(swaps, port, wanted.swap_seconds))
-            if "windows" in wanted.parts:
-                note("windows", *alternating(swaps, port, wanted.windows, wanted.window_seconds))
+                chain = successors(settings, wanted.windows // 2 * wanted.swaps)
+                swaps = Swaps(settings, chain, wanted.window_seconds / wanted.swaps)
+                note("swaps", *swapping(swaps, port, wanted.windows, wanted.window_seconds))
     if "million" in wanted.parts:
         with shop(wanted.many_items) as settings, hosting.service(settings, WORKERS) as port:
             load.run(port, wishes(), 4, min(wanted.seconds, 5))
@@ -135,25 +133,23 @@ def large(port: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
 
 
 class Swaps:
-    """Moves the promoted pointer forth to a child and back, while it is let."""
+    """Promotes one checkpoint of a chain after the other, while it is let."""
 
-    def __init__(self, registry: Registry, child: str, seconds: float) -> None:
-        """`seconds` from one move to the next."""
-        self._registry, self._child, self._seconds = registry, child, seconds
+    def __init__(self, settings: Settings, chain: list[str], seconds: float) -> None:
+        """`seconds` from one promotion to the next."""
+        self._registry, self._chain, self._seconds = Registry(settings.checkpoints_dir), chain, seconds
         self.made = 0
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """From a thread, until the block is left."""
+        """From a thread, until the block is left; the first at once."""
         stop = threading.Event()
 
         def work() -> None:
-            while not stop.wait(self._seconds):
-                if self._registry.promoted() == self._child:
-                    self._registry.rollback()
-                else:
-                    self._registry.promote(self._child)
+            while not stop.is_set() and self.made < len(self._chain):
+                self._registry.promote(self._chain[self.made])
                 self.made += 1
+                stop.wait(self._seconds)
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -164,41 +160,38 @@ class Swaps:
             thread.join()
 
 
-def successor(settings: Settings, registry: Registry) -> str:
-    """A child of the promoted checkpoint that has learnt one more event, which is nobody's."""
+def successors(settings: Settings, number: int) -> list[str]:
+    """A chain of checkpoints from the promoted one on, each with an event more, which is nobody's, and changed rows."""
+    registry, log, rng = Registry(settings.checkpoints_dir), Log.open(settings.log_dir), np.random.default_rng(4)
     parent = registry.promoted()
     assert parent is not None
     model, state = checkpoint.load(registry, parent, settings.kinds)
-    log = Log.open(settings.log_dir)
-    log.append([Draft("user", b'{"user_id": "nobody"}', event_id="nobody")], "bench")
-    start, state.offset = state.offset, log.head()
-    made = checkpoint.save(registry, model, state, parent, start, state.offset, log.log_id, {})
+    chain: list[str] = []
+    for _ in range(number):
+        log.append([Draft("user", b'{"user_id": "nobody"}')], "bench")
+        model.store.choose(rng.choice(len(model.store), CHANGED_ROWS, replace=False).astype(np.int32))
+        start, state.offset = state.offset, log.head()
+        parent = checkpoint.save(registry, model, state, parent, start, state.offset, log.log_id, {})
+        chain.append(parent)
     log.close()
-    return made
+    return chain
 
 
-def swapping(swaps: Swaps, port: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
-    """Swaps come into a steady load."""
-    with swaps.going_on():
-        got = load.run(port, wishes(), 8, seconds)
-    bars = [
-        at_least("swaps under load", swaps.made, 29),  # the thirtieth falls on the end
-        at_most("failed requests during them", got.failed, 0),
-    ]
-    return {"swaps": swaps.made, "seconds": seconds} | got.told(), bars
-
-
-def alternating(swaps: Swaps, port: int, windows: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
+def swapping(swaps: Swaps, port: int, windows: int, seconds: float) -> tuple[dict[str, Any], list[Bar]]:
     """Windows without swaps and with them take turns."""
-    pairs: list[tuple[float, float]] = []
+    pairs: list[tuple[Answers, Answers]] = []
     for _ in range(windows // 2):
         still = load.run(port, wishes(), 8, seconds)
         with swaps.going_on():
-            moving = load.run(port, wishes(), 8, seconds)
-        pairs.append((still.ms(99), moving.ms(99)))
-    ratio = statistics.median(moving / still for still, moving in pairs) if pairs else None
-    bars = [at_most("p99 with swaps / without, median of pairs of windows", ratio, 1.5)]
-    return {"p99_ms_without_and_with": pairs}, bars
+            pairs.append((still, load.run(port, wishes(), 8, seconds)))
+    ratio = statistics.median(moving.ms(99) / still.ms(99) for still, moving in pairs) if pairs else None
+    bars = [
+        at_least("swaps under load", swaps.made, 30),
+        at_most("failed requests before, during and after them", sum(a.failed + b.failed for a, b in pairs), 0),
+        at_most("p99 with swaps / without, median of pairs of windows", ratio, 1.5),
+    ]
+    told = [{"without": still.told(), "with": moving.told()} for still, moving in pairs]
+    return {"swaps": swaps.made, "windows": told}, bars
 
 
 if __name__ == "__main__":

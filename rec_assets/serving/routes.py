@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -43,6 +44,13 @@ HEADERS = {"API-Version": VERSION, "X-Content-Type-Options": "nosniff", "Referre
 BEARER = "bearer "
 Handler = Callable[[Request], Awaitable[Response]]
 logger = logging.getLogger(__name__)
+
+
+class _AnyPath(PathConvertor):
+    regex = "(?s:.*)"  # a line break is part of an address too: without it nobody's 404 would answer
+
+
+register_url_convertor("path", _AnyPath())  # for BentoML's mount of these routes too
 
 
 def reply(data: object) -> Response:

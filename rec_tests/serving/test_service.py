@@ -111,7 +111,8 @@ def test_feedback_sent_again_counts_once(served):
 
 def test_other_addresses_and_methods(served):
     assert served.http.get("/nowhere").status_code == 404
-    assert served.http.get("/nowhere").json()["error"]["message"]
+    for path in ("/nowhere", "/no%0Awhere", "/items/line%0Abreak", "/items/%0A"):
+        assert served.http.get(path).json()["error"]["message"]
     assert served.http.get("/recommend").status_code == 405
     assert served.http.put("/feedback").status_code == 405
     assert served.http.put("/items").headers["Allow"] == "GET, HEAD, POST"
