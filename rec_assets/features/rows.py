@@ -79,13 +79,19 @@ def packed(rows: Rows, places: int) -> Rows:
 
 
 @kernel
+def first_offset(key: int, bits: int) -> int:
+    """Where to look first for a key in a table of 2^bits places."""
+    return ((key * 2654435769) & 0xFFFFFFFF) >> (32 - bits)
+
+
+@kernel
 def find(rows: Rows, row: int, key: int) -> int:
     """Place of a key's entry in the pool, or -1."""
     bits = rows.bits[row]
     if bits == 0:
         return -1
     start, last = rows.start[row], (1 << bits) - 1
-    offset = ((key * 2654435769) & 0xFFFFFFFF) >> (32 - bits)
+    offset = first_offset(key, bits)
     while True:
         found = rows.keys[start + offset]
         if found == key:
@@ -100,7 +106,7 @@ def _vacant(rows: Rows, row: int, key: int) -> int:
     """Place where the entry of a key that the row lacks belongs."""
     bits = rows.bits[row]
     start, last = rows.start[row], (1 << bits) - 1
-    offset = ((key * 2654435769) & 0xFFFFFFFF) >> (32 - bits)
+    offset = first_offset(key, bits)
     while rows.keys[start + offset] != EMPTY:
         offset = (offset + 1) & last
     return int(start + offset)
@@ -115,19 +121,21 @@ def _rebuild(rows: Rows, row: int, bits: int) -> None:
     n = 0
     for place in range(old, old + (1 << old_bits)):
         if rows.keys[place] != EMPTY:
-            keys[n], values[n] = rows.keys[place], rows.values[place]
+            keys[n] = rows.keys[place]
+            for number in range(numbers):  # number by number: Numba takes far longer for a slice
+                values[n, number] = rows.values[place, number]
             n += 1
     weakest, spare = np.float32(-np.inf), 0
     if bits == old_bits:
-        order = np.sort(values[:, 0])
-        weakest = order[entries // 2]
-        spare = entries // 2 - np.searchsorted(order, weakest)  # of those as strong as the median, so many go too
+        weakest = np.partition(values[:, 0], entries // 2)[entries // 2]
+        spare = entries // 2 - np.sum(values[:, 0] < weakest)  # of those as strong as the median, so many go too
     else:
         rows.start[row] = allocate(rows.top, rows.free, rows.keys, bits)
         release(rows.free, rows.keys, old, old_bits)
         rows.bits[row] = bits
-    start = rows.start[row]
-    rows.keys[start : start + (1 << bits)] = EMPTY
+    start, last = rows.start[row], (1 << bits) - 1
+    for place in range(start, start + (1 << bits)):
+        rows.keys[place] = EMPTY
     kept = 0
     for i in range(n):
         if values[i, 0] < weakest:
@@ -135,8 +143,12 @@ def _rebuild(rows: Rows, row: int, bits: int) -> None:
         if values[i, 0] == weakest and spare > 0:
             spare -= 1
             continue
-        place = _vacant(rows, row, keys[i])
-        rows.keys[place], rows.values[place] = keys[i], values[i]
+        offset = first_offset(keys[i], bits)
+        while rows.keys[start + offset] != EMPTY:
+            offset = (offset + 1) & last
+        rows.keys[start + offset] = keys[i]
+        for number in range(numbers):
+            rows.values[start + offset, number] = values[i, number]
         kept += 1
     rows.entries[row] = kept
 
@@ -185,24 +197,32 @@ def join(
     """Add weights [n] to the first number of the pairs of a key with others [n], which may repeat, in the rows of
     both.
     """
-    # Entries that exist, nearly all, are met in loops without a call: Numba would count references around each.
-    n, missing = 0, np.empty(len(others), np.int32)
-    for i in range(len(others)):
-        place = find(rows, key, others[i])
-        if place >= 0:
+    # Most entries exist or find room where they belong: both go without a call, around which Numba would count
+    # references.
+    missing = np.empty(len(others), np.int32)
+    for side in range(2):
+        n = 0
+        for i in range(len(others)):
+            row, entry = (key, others[i]) if side == 0 else (others[i], key)
+            place = find(rows, row, entry)
+            if place >= 0:
+                rows.values[place, 0] += weights[i]
+            else:
+                missing[n] = i
+                n += 1
+        for i in missing[:n]:
+            row, entry = (key, others[i]) if side == 0 else (others[i], key)
+            bits = rows.bits[row]
+            if bits == 0 or 4 * (rows.entries[row] + 1) > 3 << bits:
+                rows.values[place_of(rows, row, entry, cap_bits), 0] += weights[i]
+                continue
+            place, offset = rows.start[row], first_offset(entry, bits)
+            while rows.keys[place + offset] != EMPTY and rows.keys[place + offset] != entry:
+                offset = (offset + 1) & ((1 << bits) - 1)
+            place += offset
+            if rows.keys[place] == EMPTY:
+                rows.keys[place] = entry
+                for number in range(rows.values.shape[1]):
+                    rows.values[place, number] = 0
+                rows.entries[row] += 1
             rows.values[place, 0] += weights[i]
-        else:
-            missing[n] = i
-            n += 1
-    for i in missing[:n]:
-        rows.values[place_of(rows, key, others[i], cap_bits), 0] += weights[i]
-    n = 0
-    for i in range(len(others)):
-        place = find(rows, others[i], key)
-        if place >= 0:
-            rows.values[place, 0] += weights[i]
-        else:
-            missing[n] = i
-            n += 1
-    for i in missing[:n]:
-        rows.values[place_of(rows, others[i], key, cap_bits), 0] += weights[i]
