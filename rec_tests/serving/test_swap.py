@@ -82,7 +82,7 @@ def test_thirty_swaps_forth_and_back_fail_no_request(trained, first, serve):
     log.append(stream(80, seed=1, start=880_100_000), "test")
     second = learn(trained, start, log.head())
     log.close()
-    server = serve(trained, workers=2).wait()
+    server = serve(trained).wait()
     with Asking(server) as asking:
         for number in range(30):
             if number % 2:
