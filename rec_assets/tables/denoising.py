@@ -15,7 +15,6 @@ HERE = Path(__file__).parent
 NEAR = "create or replace temp table near as " + (HERE / "near.sql").read_text()
 JUDGE = "create or replace temp table changed as " + (HERE / "denoising.sql").read_text()
 STRETCHES = 8  # of time that are looked at apart
-PART_ROWS = 2_000_000  # of a range; of a longer one the users are looked at in parts
 # Times are cut into pieces of $reach: what lies further apart than one that is empty has nothing to do with each other.
 TIMES = """
 select min(first_at), max(last_at) from (
@@ -53,12 +52,12 @@ def judge(con: duckdb.DuckDBPyConnection, start: int, end: int, policy: Denoisin
     bounds = {"start": start, "end": end}
     pieces = {"reach_us": max(2 * reach // timedelta(microseconds=1), 1)}
     stretches: list[tuple[datetime, datetime]] = con.execute(TIMES, {**bounds, **pieces}).fetchall()
-    earlier, parts = 0, -(-(end - start) // PART_ROWS)
-    for (first, last), part in itertools.product(joined(stretches), range(parts)):
+    earlier = 0
+    for first, last in joined(stretches):
         around = {"earliest": first - 2 * reach, "latest": last + 2 * reach}
         times = {"first": first, "last": last, "reach": reach, **around}
         rows_alone = {"agents": policy.crawler_agents, "dwell_seconds": policy.dwell_seconds}
-        con.execute(NEAR, {**bounds, **times, **rows_alone, "parts": parts, "part": part})
+        con.execute(NEAR, {**bounds, **times, **rows_alone})
         con.register("pairs", pa.table({"pair": _repeated(con)}))
         con.execute(JUDGE, {**around, **_parameters(policy)})
         con.unregister("pairs")

@@ -1,13 +1,10 @@
 -- Grain: one row per interaction that the rows of offsets [$start, $end) from $first to $last can have to do with: those
 -- of the same users within two windows of theirs, of which $reach is the longest; `within_reach` are those for which a
 -- rule can have changed. $earliest and $latest are two windows from $first and $last, so that older parts of the table
--- are not read. One of $parts of the users at once, as all of this is in memory. No ids, which are long: rows that share
--- a hash by chance are looked at in vain, nothing more.
+-- are not read. No ids, which are long: rows that share a hash by chance are looked at in vain, nothing more.
 with touched as (
   select user_id, min(occurred_at) as first_at, max(occurred_at) as last_at from interactions
-  where
-    log_offset >= $start and log_offset < $end and occurred_at >= $first and occurred_at <= $last
-    and hash(user_id) % $parts = $part
+  where log_offset >= $start and log_offset < $end and occurred_at >= $first and occurred_at <= $last
   group by user_id
 )
 

@@ -105,12 +105,6 @@ def test_times_far_apart_are_looked_at_apart(con, add, write, log):
     assert excluded(con) | {"e0": None, "e29": None} == {f"e{n}": None for n in (*range(30), 31, 32)}
 
 
-def test_users_are_looked_at_in_parts(con, add, write, monkeypatch):
-    monkeypatch.setattr(denoising, "PART_ROWS", 10)
-    add(*(event(n, user_id=f"u{n // 2}", item_id="i", at=n) for n in range(30)))
-    assert write(0, 30).excluded == {"near duplicate": 15}
-
-
 def test_stretches_of_time_are_joined_where_they_lie_close():
     days = [1, 2, 4, 7, 8, 11, 13, 15, 17, 19]
     stretches = [(datetime(2020, 1, day), datetime(2020, 1, day, 1)) for day in days]
