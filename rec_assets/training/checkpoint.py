@@ -193,7 +193,11 @@ def _named(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _restored(template: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The template with the leaves that `_named` gave."""
+    """The template with the leaves that `_named` gave, of JAX where its own are, else of NumPy."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
-    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+    found = []
+    for path, leaf in leaves:
+        array = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
+        # What is read number by number outside of compiled code would compile each reading as JAX's.
+        found.append(jnp.asarray(array) if isinstance(leaf, jax.Array) else np.asarray(array))
+    return jax.tree_util.tree_unflatten(structure, found)
