@@ -99,6 +99,20 @@ def _replace(
     return counts
 
 
+class _Lent:
+    """A table for queries until it is taken back: DuckDB keeps what was registered until the transaction ends."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table: pa.Table | None = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        assert self._table is not None
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def take_back(self) -> None:
+        self._table = None
+
+
 def _ahead(pieces: Iterator[T]) -> Iterator[T]:
     """The same, each made by another thread while the one before is taken in."""
     with ThreadPoolExecutor(1) as pool:
@@ -110,9 +124,9 @@ def _ahead(pieces: Iterator[T]) -> Iterator[T]:
 
 def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int | None, counts: Counts) -> int | None:
     """Add one chunk to the tables and to `counts`; takes and returns the latest occurred_at so far, in µs."""
-    named = dict(zip(("events", "item_records", "user_records", "rejected"), parsed[:4], strict=True))
-    for name, table in named.items():
-        con.register(name, table)
+    named = dict(zip(("events", "item_records", "user_records", "rejected"), map(_Lent, parsed[:4]), strict=True))
+    for name, lent in named.items():
+        con.register(name, lent)
     if parsed.rejected.num_rows:
         con.execute(REJECTED)
     if parsed.events.num_rows:
@@ -121,8 +135,9 @@ def _take_in(con: duckdb.DuckDBPyConnection, parsed: events.Tables, told_at: int
         con.execute(USERS)
     if parsed.events.num_rows or parsed.items.num_rows:
         con.execute(ITEMS)
-    for name in named:
+    for name, lent in named.items():
         con.unregister(name)
+        lent.take_back()
     counts.events += parsed.events.num_rows
     counts.rejected += parsed.rejected.num_rows
     counts.items += parsed.items.num_rows
