@@ -48,6 +48,5 @@ def draw(axis: Axes, labels: dict[str, Any]) -> None:
     axis.set_ylabel("share that was so")
     axis.grid(alpha=0.25)
     axis.plot([0, 1], [0, 1], color="#6c757d", linewidth=0.8)
-    for name, found in labels.items():
-        bins = found.get("bins", [])
+    for name, bins in ((name, found["bins"]) for name, found in labels.items() if "bins" in found):
         axis.plot([row["chance"] for row in bins], [row["share"] for row in bins], marker="o", markersize=3, label=name)

@@ -196,5 +196,6 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
 def _begin(nice: int) -> None:
     """In the child, before it becomes its program: end when the supervisor dies, be it by SIGKILL (Linux only)."""
     os.nice(nice)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who started the supervisor may have it ignored, which is inherited
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
