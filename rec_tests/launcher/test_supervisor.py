@@ -82,7 +82,8 @@ def test_a_child_that_is_not_restarted_is_named_when_it_ends(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_children_end_when_the_supervisor_is_killed(tmp_path):
     code = (
-        "import pathlib, time; from rec_assets.launcher.supervisor import Child, Supervisor;"
+        "import pathlib, signal, time; from rec_assets.launcher.supervisor import Child, Supervisor;"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN);"  # as whoever starts it may have it, which is inherited
         f"s = Supervisor([Child('sleeper', {SLEEP!r})], pathlib.Path({str(tmp_path)!r})); s.start(); s.wait_ready(10);"
         "print(s.status()['sleeper'].pid, flush=True); time.sleep(600)"
     )
