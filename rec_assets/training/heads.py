@@ -1,7 +1,7 @@
 """What the heads are asked and learn from: events as they were known just before each happened."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from rec_assets.settings import Kind
 from rec_assets.training import batches
 from rec_assets.training.model import Model
 from rec_assets.training.optimizer import optimizer
-from rec_assets.training.scorer import Scorer
+from rec_assets.training.scorer import Scorer, pad
 
 EVENTS = 128  # of a micro-batch
 PER_STEP = 64
@@ -116,7 +116,7 @@ def tell(scorer: Scorer, known: heads.Inputs) -> Told:
     count = len(known.before)
     out = np.empty((count, heads.OUTPUTS), np.float32)
     for start in range(0, count, PER_STEP):
-        piece = heads.Inputs(*(_padded(np.asarray(column)[start : start + PER_STEP]) for column in known))
+        piece = heads.Inputs(*(pad(np.asarray(column)[start : start + PER_STEP], PER_STEP) for column in known))
         out[start : start + PER_STEP] = np.asarray(heads.apply(scorer.heads, piece))[: count - start]
     chances = (1 / (1 + np.exp(-out[:, : heads.RATING]))).astype(np.float32)
     rating = scorer.ratings.mean + scorer.ratings.spread * out[:, heads.RATING].astype(np.float64)
@@ -177,11 +177,6 @@ def _batches(model: Model, observed: Observed) -> Iterator[heads.Batch]:
     columns = (observed.kind, observed.liked, away, rated, np.ones(len(rated)))
     for start in range(0, len(rated), PER_STEP):
         piece = slice(start, start + PER_STEP)
-        known = heads.Inputs(*(_padded(np.asarray(column)[piece]) for column in observed.inputs))
-        kind, *rest = (_padded(column[piece]) for column in columns)
+        known = heads.Inputs(*(pad(np.asarray(column)[piece], PER_STEP) for column in observed.inputs))
+        kind, *rest = (pad(column[piece], PER_STEP) for column in columns)
         yield heads.Batch(known, kind, *(column.astype(np.float32) for column in rest))
-
-
-def _padded(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """With zeros behind, up to PER_STEP rows."""
-    return np.concatenate([column, np.zeros((PER_STEP - len(column), *column.shape[1:]), column.dtype)])
