@@ -222,9 +222,8 @@ class Settings(BaseSettings):
     batch_seconds: float = 2.0  # the least time from one micro-batch to the next
     keep_checkpoints: int = 20
     rules: Path = Path("rules.toml")  # business rules of the service; read again whenever it changes
-    list_seconds: Annotated[float, Field(gt=0, lt=5)] = (
-        1.0  # a list not begun by then, from its request, is of what is popular
-    )
+    # A list that is not begun so long after its request is of what is popular.
+    list_seconds: Annotated[float, Field(gt=0, lt=5)] = 1.0
     anyone: bool = False  # without API keys, answer not only this machine
     cors_origins: list[str] = []  # pages of other addresses that may call the service: "https://shop.example"
     log_tail_rows: int = 200_000  # records kept in the log's SQLite tail; older ones become Parquet segments
